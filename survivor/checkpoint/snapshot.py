@@ -1,0 +1,55 @@
+"""A snapshot: the state of a training process at one safe point, in a form that needs no torch to store.
+
+The child makes it, the repository stores it, and a later child gets it back. ``document`` is pure
+JSON (the child has encoded everything else before); the bytes of tensors and of other bulk data
+travel beside it as blobs, which the document refers to by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+#: What ``json.dumps`` takes: dict with str keys, list, str, int (64-bit), float (finite), bool, None.
+Json = Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blob:
+    """The bytes of one tensor.
+
+    Attributes:
+        name: unique within its snapshot.
+        dtype: a safetensors dtype name (``F32``, ``BF16``, ``I64``, ``U8`` …).
+        shape: dimensions; the product times the dtype's size is ``len(data)``.
+        data: C-contiguous little-endian bytes, as a flat byte view (``format == "B"``).
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    data: memoryview
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """One safe point's state.
+
+    Attributes:
+        document: JSON value; names blobs by their ``name``.
+        blobs: name to blob.
+        step: safe points passed since the job began: orders the checkpoints of a job.
+        position: the loop stack in words for people, e.g. ``"epoch 3, batch 17"``.
+        metrics: what ``survivor.report`` was last given, by name.
+    """
+
+    document: Json
+    blobs: dict[str, Blob]
+    step: int
+    position: str
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all blobs."""
+        return sum(blob.data.nbytes for blob in self.blobs.values())
