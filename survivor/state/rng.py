@@ -1,0 +1,35 @@
+"""The random number generators of a process, read and set bit for bit.
+
+The global streams are Python's ``random``, NumPy's legacy generator, and torch's default generator of
+the CPU and of each CUDA device that is in use. States are plain values, ndarrays and byte tensors.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def read_all() -> dict[str, Any]:
+    """The states of all global streams of this process."""
+    state: dict[str, Any] = {
+        "python": random.getstate(),
+        "numpy": np.random.get_state(legacy=False),
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        state["cuda"] = list(torch.cuda.get_rng_state_all())
+    return state
+
+
+def write_all(state: dict[str, Any]) -> None:
+    """Set the global streams to states that `read_all` gave, perhaps in another process."""
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])
+    torch.set_rng_state(state["torch"])
+    for device, cuda_state in enumerate(state.get("cuda", ())):
+        if device < torch.cuda.device_count():
+            torch.cuda.set_rng_state(cuda_state, device)
