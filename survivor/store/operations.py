@@ -1,0 +1,53 @@
+"""The file operations that a folder store is made of, one method each.
+
+They are an object and not calls of ``os`` so that a test can record every one of them, make the N-th
+fail, or end the process there, while the bytes still go to a real folder. All names are relative to an open
+folder, so that no step is taken by a path that somebody may have turned into a link in between.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+
+class Operations:
+    """Plain calls of the operating system; every one may raise ``OSError``."""
+
+    def open_folder(self, name: str, folder: int | None) -> int:
+        """Open a folder without following a link in its last part."""
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        return os.open(name, flags | (0 if folder is None else os.O_NOFOLLOW), dir_fd=folder)
+
+    def make_folder(self, name: str, folder: int) -> None:
+        """Make a folder; ``FileExistsError`` if it is there."""
+        os.mkdir(name, 0o777, dir_fd=folder)
+
+    def create(self, name: str, folder: int) -> int:
+        """Create a file that must not be there, for writing."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.open(name, flags, 0o666, dir_fd=folder)
+
+    def write(self, file: int, buffers: Sequence[memoryview]) -> int:
+        """Write buffers one after the other; returns how many bytes were taken."""
+        return os.writev(file, buffers)
+
+    def sync(self, file: int) -> None:
+        """Make what was written (or, for a folder, its names) durable."""
+        os.fsync(file)
+
+    def close(self, file: int) -> None:
+        """Close; some file systems report a full disk only here."""
+        os.close(file)
+
+    def rename(self, old: str, new: str, folder: int) -> None:
+        """Give a file its final name."""
+        os.rename(old, new, src_dir_fd=folder, dst_dir_fd=folder)
+
+    def link(self, old: str, new: str, folder: int) -> None:
+        """Give a file a second name that must be free; ``FileExistsError`` if it is not."""
+        os.link(old, new, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+
+    def unlink(self, name: str, folder: int) -> None:
+        """Remove a name."""
+        os.unlink(name, dir_fd=folder)
