@@ -1,0 +1,191 @@
+"""Messages between parent and child: frozen dataclasses, one JSON object a line, over a socket pair.
+
+The message classes below are the whole vocabulary. A message's ``type`` on the wire is its class
+name. Both ends are the same release started by one command, so there is no version to negotiate;
+an unknown type is an error and not something to skip.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+TargetKind = Literal["script", "module", "function"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """Base of everything that travels on the channel."""
+
+
+# ----------------------------------------------------------------------------- parent to child
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start(Message):
+    """The first message: what to run and where its checkpoints live.
+
+    Attributes:
+        kind: what ``target`` names: a path, a dotted module, or a function's qualified name.
+        target: as the user typed it.
+        args: what the script finds in ``sys.argv[1:]``.
+        store: root of the store.
+        job: name of the job folder in it.
+        session: number of this session, from 1.
+        token: the lease token that commits carry.
+        origin: fingerprint of the environment, kept with every checkpoint.
+        every_s: seconds between checkpoints; 0 saves at every safe point.
+        overhead: share of run time that snapshots may cost (0.01 is 1%).
+        grace_s: seconds that the child may train on without its supervisor before it ends itself.
+        allow_partial: go on although some objects can't be carried.
+        accept_changes: go on although the script or its arguments changed.
+        ignore: names of variables that are not carried.
+        keep: how many checkpoints of the job are kept at least.
+        unblock: signals that the parent blocked for the time of the child's start-up.
+        hide_hash_seed: take ``PYTHONHASHSEED`` out of ``os.environ``, since the user had set none.
+        function_fd: where a pickled function and its arguments are read, -1 for none.
+        result_fd: where the pickled result is written, -1 for none.
+        user_sys_path: ``sys.path`` of a caller whose function is run.
+    """
+
+    kind: TargetKind
+    target: str
+    args: tuple[str, ...]
+    store: str
+    job: str
+    session: int
+    token: int
+    origin: dict[str, str] = field(default_factory=dict)
+    every_s: float = 30.0
+    overhead: float = 0.01
+    grace_s: float = 30.0
+    allow_partial: bool = False
+    accept_changes: bool = False
+    ignore: tuple[str, ...] = ()
+    keep: int = 3
+    unblock: tuple[int, ...] = ()
+    hide_hash_seed: bool = False
+    function_fd: int = -1
+    result_fd: int = -1
+    user_sys_path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop(Message):
+    """Save at the next safe point and end; the parent ends the child itself after ``deadline_s``."""
+
+    reason: str
+    deadline_s: float
+
+
+# ----------------------------------------------------------------------------- child to parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready(Message):
+    """The script's first line is about to run; ``checkpoint`` is where it continues, "" for a new start."""
+
+    pid: int
+    checkpoint: str = ""
+    step: int = 0
+    position: str = ""
+    saved_at: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved(Message):
+    """A checkpoint is durable: ``seconds`` is what writing took, ``size_bytes`` the state's size."""
+
+    checkpoint: str
+    step: int
+    position: str
+    size_bytes: int
+    seconds: float
+    final: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaveFailed(Message):
+    """The store took no checkpoint; training goes on."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopped(Message):
+    """The child ends now because it was asked to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished(Message):
+    """The script ended as it should; what is left are its exit handlers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed(Message):
+    """The script ended by an exception (its traceback is out already) or by ``sys.exit(code)``."""
+
+    error_type: str
+    message: str
+    exit_code: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused(Message):
+    """survivor itself ends the run: an error of ours, in words for the user."""
+
+    error_type: str
+    message: str
+    advice: str
+    exit_code: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note(Message):
+    """One line for the user."""
+
+    text: str
+    warning: bool = False
+
+
+_CLASSES: dict[str, type[Message]] = {
+    cls.__name__: cls
+    for cls in (Start, Stop, Ready, Saved, SaveFailed, Stopped, Finished, Failed, Refused, Note)
+}
+
+
+def encode(message: Message) -> bytes:
+    """One line of JSON, its newline included."""
+    fields = dataclasses.asdict(message)
+    return json.dumps({"type": type(message).__name__, **fields}).encode() + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """The message of one line.
+
+    Raises:
+        ValueError: not a message of this channel.
+    """
+    fields: dict[str, Any] = json.loads(line)
+    name = fields.pop("type", None)
+    cls = _CLASSES.get(name) if isinstance(name, str) else None
+    if cls is None:
+        raise ValueError(f"unknown message on the channel: {name!r}")
+    try:
+        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()})
+    except TypeError as error:
+        raise ValueError(f"malformed {name} on the channel: {error}") from error
+
+
+class Decoder:
+    """Cuts a byte stream into messages; a line that is not complete yet waits for its rest."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[Message]:
+        """The messages that ``data`` completes, in order."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [decode(line) for line in lines]

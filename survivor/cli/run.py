@@ -1,0 +1,122 @@
+"""``survivor run``: parse the command line, hand it to a session, exit with its code."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from survivor.supervisor.options import DEFAULT_STORE
+
+_UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SPAN = re.compile(r"(?:(\d+(?:\.\d+)?)([smhd]?))")
+
+
+class Span(click.ParamType[float]):
+    """A span of time: ``30``, ``30s``, ``5m``, ``11h30m``; in seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds as a float."""
+        if isinstance(value, (int, float)):
+            return float(value)
+        text = str(value).strip().lower()
+        if not re.fullmatch(rf"(?:{_SPAN.pattern})+", text):
+            self.fail(f"{value!r} is no span of time: write 30s, 5m or 11h30m", param, ctx)
+        return sum(float(number) * _UNITS_S[unit] for number, unit in _SPAN.findall(text))
+
+
+class Share(click.ParamType[float]):
+    """A share: ``1%`` or ``0.01``."""
+
+    name = "percent"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The share as a fraction of 1."""
+        text = str(value).strip()
+        try:
+            return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        except ValueError:
+            self.fail(f"{value!r} is no share: write 1% or 0.01", param, ctx)
+
+
+class RunCommand(click.Command):
+    """A command whose options end where the program begins: at SCRIPT, or behind ``-m MODULE``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put ``--`` behind ``-m MODULE``, which ends python's own options as well."""
+        takes_value = {
+            name: not parameter.is_flag
+            for parameter in self.params
+            if isinstance(parameter, click.Option)
+            for name in parameter.opts
+        }
+        position = 0
+        while position < len(args) and args[position].startswith("-") and args[position] != "--":
+            word = args[position]
+            position += 2 if takes_value.get(word, False) else 1
+            if word.startswith("-m"):
+                return super().parse_args(ctx, [*args[:position], "--", *args[position:]])
+        return super().parse_args(ctx, args)
+
+
+@click.command(name="run", cls=RunCommand, context_settings={"allow_interspersed_args": False})
+@click.option("-m", "module", metavar="MODULE", help="Run a module, as 'python -m' does, in place of SCRIPT.")
+@click.option(
+    "--store",
+    envvar="SURVIVOR_STORE",
+    default=DEFAULT_STORE,
+    show_default=True,
+    help="Folder in which job folders live. [env: SURVIVOR_STORE]",
+)
+@click.option("--job", metavar="NAME", help="Name of the job.  [default: the script's name]")
+@click.option("--every", type=Span(), default="30s", show_default=True, help="Time between checkpoints.")
+@click.option("--overhead", type=Share(), default="1%", show_default=True, help="Share of time for saving.")
+@click.option("--grace", type=Span(), default="30s", show_default=True, help="Time from a signal to the end.")
+@click.option("--time-limit", type=Span(), help="Save and end after this time, e.g. 11h30m.")
+@click.option("--fresh", is_flag=True, help="Start over; the old job folder is set aside.")
+@click.option("--accept-changes", is_flag=True, help="Go on although arguments or script have changed.")
+@click.option("--allow-partial", is_flag=True, help="Go on although some objects can't be saved.")
+@click.option("--ignore", metavar="NAME", multiple=True, help="Don't save this variable. May be repeated.")
+@click.option("--max-restarts", default=3, show_default=True, help="Restarts in a row without progress.")
+@click.option(
+    "--on-drift",
+    type=click.Choice(["warn", "error", "ignore"]),
+    default="warn",
+    show_default=True,
+    help="What to do when the environment has changed since the last session.",
+)
+@click.option("--wait", is_flag=True, help="Wait while another session runs the job.")
+@click.option("--take-over", is_flag=True, help="Take the job from a session that still runs it.")
+@click.option("--events", type=click.Path(path_type=Path, dir_okay=False), help="Add events as JSON lines.")
+@click.option("--quiet", is_flag=True, help="Print only warnings and errors.")
+@click.argument("script_and_args", metavar="SCRIPT [ARGS]...", nargs=-1, type=click.UNPROCESSED)
+def command(module: str | None, script_and_args: tuple[str, ...], job: str | None, **options: Any) -> None:
+    """Run SCRIPT so that it survives being killed: run the same command again and it continues.
+
+    Everything after SCRIPT is the script's own.
+    """
+    if module is None and not script_and_args:
+        raise click.UsageError("no SCRIPT: say 'survivor run train.py' or 'survivor run -m package.module'")
+    from survivor.supervisor.options import RunOptions, job_name_of
+    from survivor.supervisor.run import run_job
+
+    kind, target = ("module", module) if module else ("script", script_and_args[0])
+    assert target is not None
+    settings = RunOptions(
+        kind=kind,  # type: ignore[arg-type]  # one of two literals
+        target=target,
+        args=script_and_args if module else script_and_args[1:],
+        job=job or job_name_of(kind, target),  # type: ignore[arg-type]
+        command=shlex.join(["survivor", *sys.argv[1:]]),
+        every_s=options.pop("every"),
+        grace_s=options.pop("grace"),
+        time_limit_s=options.pop("time_limit"),
+        **options,
+    )
+    sys.exit(run_job(settings))

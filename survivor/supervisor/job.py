@@ -1,0 +1,221 @@
+"""The job folder as the supervisor sees it: may this command go on with it, and who holds it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from survivor.checkpoint import lease
+from survivor.checkpoint.job import JobRecord, SessionRecord
+from survivor.checkpoint.lease import Lease
+from survivor.checkpoint.repository import Repository
+from survivor.errors import JobChangedError, JobError, JobRunningError, StoreError
+from survivor.supervisor import environment, identity, wording
+from survivor.supervisor.console import Console
+from survivor.supervisor.options import RunOptions
+
+_WAIT_POLL_S = 2.0
+
+
+@dataclass(kw_only=True)
+class OpenJob:
+    """A job that this process holds the lease of.
+
+    Attributes:
+        repository: its folder.
+        record: what it runs.
+        session: this session.
+        lease: the right to write.
+    """
+
+    repository: Repository
+    record: JobRecord
+    session: SessionRecord
+    lease: Lease
+
+    def close(self, outcome: str, reason: str, exit_code: int) -> None:
+        """Record how the session ended and give the lease back.
+
+        Raises:
+            StoreError: the store refused.
+        """
+        if outcome == "finished" and not self.record.finished:
+            self.record = replace(self.record, finished=True)
+            self.record.write(self.repository)
+        self.session.end(self.repository, reason, {"outcome": outcome, "exit_code": exit_code})
+        self.lease.release()
+
+
+def open_job(options: RunOptions, source: str, console: Console) -> OpenJob | None:
+    """Open or begin the job and take its lease; None if it is finished.
+
+    Raises:
+        JobChangedError: the folder holds a job of another command line.
+        JobRunningError: another session runs it.
+        JobError: the environment has changed and the user wants that to be an error.
+        StoreError: the store can't be read or written.
+    """
+    repository = Repository.open(options.store, options.job)
+    _wait_for_holder(options, repository, console)
+    if options.fresh and _exists(repository):
+        console.say(f"{options.job}: the old job folder is kept as {repository.set_aside()}")
+    record = JobRecord.read(repository)
+    if record is None:
+        record = new_record(options, source)
+        record.write(repository)
+        console.say(wording.new_job(options, repository.describe()))
+    else:
+        changed = _check_command(options, record, source, repository, console)
+        if record.finished and options.kind != "function":
+            console.say(wording.was_finished(options))
+            return None
+        if changed:
+            record = replace(new_record(options, source), hash_seed=record.hash_seed, created=record.created)
+            record.write(repository)
+    fingerprint = environment.fingerprint()
+    _check_drift(options, repository, fingerprint, console)
+    session = SessionRecord.begin(repository, pid=os.getpid(), fingerprint=fingerprint)
+    try:
+        held = Lease.acquire(
+            repository.store, options.job, session=session.number, take_over=options.take_over
+        )
+    except JobRunningError as error:
+        session.end(repository, f"not begun: {error}")
+        raise
+    return OpenJob(repository=repository, record=record, session=session, lease=held)
+
+
+def new_record(options: RunOptions, source: str) -> JobRecord:
+    """The record of a job that begins now."""
+    mark = {"script": (), "module": ("-m",), "function": ("@survivable",)}[options.kind]
+    return JobRecord(
+        argv=(*mark, options.target, *options.args),
+        script=os.path.realpath(options.target) if options.kind == "script" else "",
+        source=source,
+        folder=os.getcwd(),
+        hash_seed=choose_hash_seed(os.environ.get("PYTHONHASHSEED", "")),
+        python=platform.python_version(),
+        created=time.time(),
+    )
+
+
+def choose_hash_seed(value: str) -> int:
+    """The seed of every session of a job: the user's, or one drawn now."""
+    return int(value) if value.isdecimal() else secrets.randbelow(2**32)
+
+
+def read_source(options: RunOptions) -> str:
+    """The text of the program where it can be found without importing anything; "" otherwise."""
+    if options.kind == "script":
+        return Path(options.target).read_text(encoding="utf-8", errors="replace")
+    parts = options.target.split(".")
+    for path in (Path(*parts, "__main__.py"), Path(*parts).with_suffix(".py")):
+        if path.is_file():
+            return path.read_text(encoding="utf-8", errors="replace")
+    return ""
+
+
+def _exists(repository: Repository) -> bool:
+    return repository.job in repository.store.folders("")
+
+
+def _wait_for_holder(options: RunOptions, repository: Repository, console: Console) -> None:
+    """Raise ``JobRunningError`` while someone holds the job, unless the user waits or takes over."""
+    told = False
+    while not options.take_over and (holder := lease.live_holder(repository.store, options.job)) is not None:
+        if not options.wait:
+            raise JobRunningError(
+                f"job {options.job!r} is being run by {holder}",
+                advice="wait for it with --wait, or take it over with --take-over: it then stops by itself",
+            )
+        if not told:
+            console.say(f"{options.job}: waiting for {holder}")
+            told = True
+        time.sleep(_WAIT_POLL_S)
+
+
+def _check_command(
+    options: RunOptions, record: JobRecord, source: str, repository: Repository, console: Console
+) -> bool:
+    """Compare this command with the recorded one; True if it differs and may go on all the same."""
+    now = new_record(options, source)
+    before_words, now_words = _comparable(record.argv), _comparable(now.argv)
+    if before_words != now_words:
+        difference = identity.argument_difference(before_words, now_words)
+        if not options.accept_changes and (record.finished or repository.list()):
+            raise JobChangedError(
+                f"job {options.job!r} in {repository.describe()} was started with other arguments:"
+                f"\n{difference}",
+                advice="ways out: --job OTHER for a job of its own, --fresh to start over (the old folder is "
+                "kept), --accept-changes to go on from the checkpoint with the new arguments",
+            )
+        console.warn(f"{options.job}: going on with other arguments")
+        console.block(difference)
+    if record.source != source and record.source and not record.finished:
+        name = Path(options.target).name
+        console.warn(f"{options.job}: the script has changed since its last session")
+        console.block(identity.source_difference(record.source, source, name))
+    return before_words != now_words or record.source != source
+
+
+def _comparable(argv: tuple[str, ...]) -> tuple[str, ...]:
+    """The words that make a job: a script by its name, since its folder may lie elsewhere on this machine."""
+    if not argv or argv[0] in ("-m", "@survivable"):
+        return argv
+    return (Path(argv[0]).name, *argv[1:])
+
+
+def _check_drift(
+    options: RunOptions, repository: Repository, fingerprint: dict[str, str], console: Console
+) -> None:
+    sessions = SessionRecord.read_all(repository)
+    if not sessions or options.on_drift == "ignore":
+        return
+    before = {key: str(value) for key, value in sessions[-1].fingerprint.items()}
+    drift = [d for d in environment.differences(before, fingerprint) if d.effect != "harmless"]
+    if not drift:
+        return
+    text = "\n".join(str(difference) for difference in drift)
+    if options.on_drift == "error":
+        raise JobError(
+            f"{options.job}: the environment has changed since the last session:\n{text}",
+            advice="ways out: put it back as it was, or --on-drift warn to go on; results may then differ",
+        )
+    console.warn(f"{options.job}: the environment has changed since the last session; results may differ")
+    console.block(text)
+
+
+class Heartbeat:
+    """Gives signs of life for a lease from a thread, since a store can hang and the session must not.
+
+    ``on_lost`` is called, in that thread, when another session has taken the job over.
+    """
+
+    def __init__(self, held: Lease, on_lost: Callable[[str], None]) -> None:
+        self._lease, self._on_lost = held, on_lost
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="survivor-lease", daemon=True)
+
+    def __enter__(self) -> Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join(timeout=1.0)
+
+    def _beat(self) -> None:
+        while not self._end.wait(lease.REFRESH_S):
+            try:
+                self._lease.refresh()
+            except JobRunningError as error:
+                self._on_lost(str(error))
+                return
+            except StoreError:
+                continue  # the next beat may get through; commits look for themselves

@@ -1,0 +1,91 @@
+"""What the user asked for: one frozen object, made once, checked once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from survivor.channel import TargetKind
+from survivor.errors import UsageError
+
+OnDrift = Literal["warn", "error", "ignore"]
+DEFAULT_STORE = "survivor-jobs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Settings of one ``survivor run``.
+
+    Attributes:
+        kind: what ``target`` is.
+        target: path of the script, or dotted name of the module.
+        args: the program's own arguments.
+        store: folder of the job folders.
+        job: name of the job.
+        command: what to type to go on, for messages.
+        every_s: seconds between checkpoints; 0 saves at every safe point.
+        overhead: share of the run time that snapshots may cost.
+        grace_s: seconds from a notice to the end.
+        fresh: set the job folder aside and start over.
+        accept_changes: go on although the command line or the script has changed.
+        allow_partial: go on although some objects can't be carried.
+        ignore: names of variables that are not carried.
+        max_restarts: restarts in a row without progress after which the job stops.
+        time_limit_s: seconds after which the session saves and ends; None for no limit.
+        on_drift: what to do when the environment has changed.
+        wait: wait while another session runs the job.
+        take_over: take the job from a session that runs it.
+        events: file that gets one JSON line an event; None for none.
+        quiet: print only warnings and errors.
+
+    Raises:
+        UsageError: with everything that is wrong, at once.
+    """
+
+    kind: TargetKind
+    target: str
+    args: tuple[str, ...] = ()
+    store: str = DEFAULT_STORE
+    job: str
+    command: str
+    every_s: float = 30.0
+    overhead: float = 0.01
+    grace_s: float = 30.0
+    fresh: bool = False
+    accept_changes: bool = False
+    allow_partial: bool = False
+    ignore: tuple[str, ...] = ()
+    max_restarts: int = 3
+    time_limit_s: float | None = None
+    on_drift: OnDrift = "warn"
+    wait: bool = False
+    take_over: bool = False
+    events: Path | None = None
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.every_s < 0:
+            problems.append(f"--every is {self.every_s:g} s: it can't be negative")
+        if not 0 < self.overhead <= 1:
+            problems.append(f"--overhead is {self.overhead:.3%}: it lies above 0% and is at most 100%")
+        if self.grace_s <= 0:
+            problems.append(f"--grace is {self.grace_s:g} s: saving takes more than no time")
+        if self.max_restarts < 0:
+            problems.append(f"--max-restarts is {self.max_restarts}: it can't be negative")
+        if self.time_limit_s is not None and self.time_limit_s <= 0:
+            problems.append(f"--time-limit is {self.time_limit_s:g} s: it must be positive")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", self.job):
+            problems.append(
+                f"--job is {self.job[:120]!r}: a name has letters, digits, '.', '_' and '-', at most 100"
+            )
+        if problems:
+            raise UsageError("; ".join(problems), advice="survivor run --help")
+
+
+def job_name_of(kind: TargetKind, target: str) -> str:
+    """The job's name when none is given: the script's stem, the module's or function's last part."""
+    name = Path(target).resolve().stem if kind == "script" else target.rpartition(".")[2]
+    return re.sub(r"^[^A-Za-z0-9]+|[^A-Za-z0-9._-]+", "-", name).lstrip("-")[:100] or "job"

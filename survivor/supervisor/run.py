@@ -1,0 +1,93 @@
+"""``survivor run`` behind its command line: open the job, run a session, say and record how it ended."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from survivor.channel import Start
+from survivor.errors import EXIT_FINISHED, StoreError, UsageError
+from survivor.supervisor import events, wording
+from survivor.supervisor.console import Console
+from survivor.supervisor.job import OpenJob, open_job, read_source
+from survivor.supervisor.options import RunOptions
+from survivor.supervisor.policy import Verdict
+from survivor.supervisor.session import Session
+
+
+def run_job(options: RunOptions) -> int:
+    """Run or continue a job; returns the exit code of the process.
+
+    Raises:
+        SurvivorError: the job could not be begun, by the class that says why.
+    """
+    console = Console(quiet=options.quiet)
+    if options.kind == "script":
+        check_script(options.target)
+    hook = events.file_hook(options.events) if options.events else lambda _: None
+    job = open_job(options, read_source(options), console)
+    if job is None:
+        return EXIT_FINISHED
+    session = Session(
+        options=options,
+        start=start_message(options, job),
+        hash_seed=str(job.record.hash_seed),
+        console=console,
+        hook=hook,
+        lease=job.lease,
+    )
+    verdict = session.run()
+    tell(options, session, verdict, console)
+    close(job, verdict, session, console)
+    return verdict.exit_code
+
+
+def check_script(path: str) -> None:
+    """Raise ``UsageError`` if there is no such file, before anything is made for it."""
+    if not os.path.isfile(path):
+        why = "is a folder" if os.path.isdir(path) else "no such file"
+        raise UsageError(
+            f"can't open {os.path.abspath(path)!r}: {why}",
+            advice="check the path of the script; survivor's own options stand before it",
+        )
+
+
+def start_message(options: RunOptions, job: OpenJob) -> Start:
+    """What the child is told."""
+    return Start(
+        kind=options.kind,
+        target=options.target,
+        args=options.args,
+        store=str(Path(options.store).absolute()),
+        job=options.job,
+        session=job.session.number,
+        token=job.lease.token,
+        origin={key: str(value) for key, value in job.session.fingerprint.items()},
+        every_s=options.every_s,
+        overhead=options.overhead,
+        grace_s=options.grace_s,
+        allow_partial=options.allow_partial,
+        accept_changes=options.accept_changes,
+        ignore=options.ignore,
+        hide_hash_seed="PYTHONHASHSEED" not in os.environ,
+    )
+
+
+def tell(options: RunOptions, session: Session, verdict: Verdict, console: Console) -> None:
+    """Say how the session ended; of a stop the session itself has told."""
+    if verdict.kind == "finished":
+        console.say(wording.finished(options, session.start.session))
+    elif verdict.kind == "failed":
+        console.say(wording.failed(options, verdict.exit_code, session.newest))
+    elif verdict.kind == "refused" and session.refused is not None:
+        console.error(wording.refused(options, session.refused))
+    elif verdict.kind == "crash-loop":
+        console.error(wording.crash_loop(options, verdict.cause, session.newest.position))
+
+
+def close(job: OpenJob, verdict: Verdict, session: Session, console: Console) -> None:
+    """Record the end; a store that refuses even that changes nothing for the user's program."""
+    try:
+        job.close(verdict.kind, verdict.cause or session.stop_reason or verdict.kind, verdict.exit_code)
+    except StoreError as error:
+        console.warn(f"the end of this session could not be recorded: {error}")

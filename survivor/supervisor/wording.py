@@ -1,0 +1,103 @@
+"""What the supervisor says: one line for what happened, and the next command to type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from survivor import errors
+from survivor.channel import Ready, Refused, Saved, SaveFailed
+from survivor.errors import CrashLoopError, SurvivorError
+from survivor.supervisor.console import size_text, time_text
+from survivor.supervisor.options import RunOptions
+from survivor.supervisor.policy import Verdict
+
+
+@dataclass(kw_only=True)
+class Newest:
+    """The newest durable checkpoint, as far as the session has seen; ``saved_at`` in seconds since 1970."""
+
+    step: int = -1
+    position: str = ""
+    checkpoint: str = ""
+    saved_at: float = 0.0
+
+
+def new_job(options: RunOptions, folder: str) -> str:
+    """The first session begins."""
+    return f"{options.job}: new job in {folder}"
+
+
+def continuing(options: RunOptions, message: Ready, now: float) -> str:
+    """A child goes on from a checkpoint; ``now`` in seconds since 1970."""
+    age = time_text(now - message.saved_at)
+    where = message.position or "the beginning"
+    return f"{options.job}: continuing at {where} (step {message.step}, saved {age} ago)"
+
+
+def stopped(
+    options: RunOptions,
+    reason: str,
+    final: Saved | None,
+    newest: Newest,
+    now: float,
+) -> str:
+    """The session ends before the job does."""
+    if final is not None:
+        size = size_text(final.size_bytes)
+        what = f"saved at {final.position} (step {final.step}, {size} in {final.seconds:.2f} s)"
+    elif newest.checkpoint:
+        age = time_text(now - newest.saved_at)
+        what = (
+            f"stopped before it could save again; the newest checkpoint is {newest.position} "
+            f"(step {newest.step}, {age} old)"
+        )
+    else:
+        what = "stopped before there was anything to save"
+    return f"{options.job}: {reason}: {what}\n{options.job}: go on with: {options.command}"
+
+
+def restarting(options: RunOptions, verdict: Verdict, position: str) -> str:
+    """The child ended by accident and is started again."""
+    wait = f" in {time_text(verdict.delay_s)}" if verdict.delay_s else ""
+    where = f"from {position}" if position else "from the beginning"
+    return f"{options.job}: the training process {verdict.cause}; starting again {where}{wait}"
+
+
+def crash_loop(options: RunOptions, cause: str, position: str) -> CrashLoopError:
+    """Too many accidents in a row."""
+    where = f" beyond {position}" if position else ""
+    return CrashLoopError(
+        f"{options.job}: the training process {cause}, with no progress{where} "
+        f"and no restart left (--max-restarts {options.max_restarts})",
+        advice=f"when the cause is mended, go on with: {options.command}",
+    )
+
+
+def refused(options: RunOptions, message: Refused) -> SurvivorError:
+    """The child's own error of survivor, as it was raised there."""
+    cls = getattr(errors, message.error_type, SurvivorError)
+    error = cls(f"{options.job}: {message.message}", advice=message.advice)
+    assert isinstance(error, SurvivorError)
+    return error
+
+
+def save_failed(options: RunOptions, message: SaveFailed, position: str) -> str:
+    """The store took no checkpoint."""
+    newest = f"the newest checkpoint is {position}" if position else "there is no checkpoint yet"
+    return f"{options.job}: could not save ({message.reason}); training goes on, {newest}"
+
+
+def finished(options: RunOptions, session: int) -> str:
+    """The job is done, just now."""
+    return f"{options.job}: finished{'' if session == 1 else f' after {session} sessions'}"
+
+
+def was_finished(options: RunOptions) -> str:
+    """The job is done already."""
+    return f"{options.job}: is finished, nothing to do (--fresh starts over and keeps the old folder aside)"
+
+
+def failed(options: RunOptions, exit_code: int, newest: Newest) -> str:
+    """The program ended with an error of its own."""
+    kept = f"; its newest checkpoint is {newest.position}" if newest.checkpoint else ""
+    return f"{options.job}: the script ended with code {exit_code}{kept}"

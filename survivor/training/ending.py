@@ -1,0 +1,100 @@
+"""How the user's program ended: tracebacks that show the user's frames, exit codes, flushed files."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import io
+import os
+import sys
+import traceback
+from pathlib import Path
+from types import TracebackType
+
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+def user_traceback(tb: TracebackType | None) -> TracebackType | None:
+    """``tb`` without the frames of survivor that lie above or between the user's.
+
+    Frames of ours at the very end stay: then the fault is our own and must be seen.
+    """
+    entries = []
+    while tb is not None:
+        entries.append(tb)
+        tb = tb.tb_next
+    last_foreign = max((i for i, entry in enumerate(entries) if not _is_ours(entry)), default=-1)
+    kept = [e for i, e in enumerate(entries) if i > last_foreign or not _is_ours(e)]
+    result: TracebackType | None = None
+    for entry in reversed(kept):
+        result = TracebackType(result, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return result
+
+
+def clean_chain(error: BaseException) -> None:
+    """Cut survivor's frames out of an exception and of all that it was raised from."""
+    seen: set[int] = set()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        current = pending.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        current.__traceback__ = user_traceback(current.__traceback__)
+        pending += [current.__cause__, current.__context__]
+
+
+def report_exception(error: BaseException) -> None:
+    """Print an uncaught exception the way the interpreter does, by the user's own hook if there is one."""
+    sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
+    try:
+        sys.excepthook(type(error), error, error.__traceback__)
+    except Exception:
+        print("Error in sys.excepthook:", file=sys.stderr)
+        traceback.print_exc()
+        print("\nOriginal exception was:", file=sys.stderr)
+        traceback.print_exception(type(error), error, error.__traceback__)
+
+
+def exit_code_of(error: SystemExit) -> int:
+    """The process exit code that ``error`` makes."""
+    if error.code is None:
+        return 0
+    return error.code & 0xFF if isinstance(error.code, int) else 1
+
+
+def flush_everything() -> None:
+    """Write out what the program has printed: what a checkpoint has seen is not printed again.
+
+    Python's own streams, C's ``stdout``, and, if the process has files open for writing, all of
+    its buffered files: they are not reopened where they were.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    with contextlib.suppress(Exception):
+        ctypes.CDLL(None).fflush(None)
+    if _writes_files():
+        for item in gc.get_objects():
+            # type() and not isinstance(): a lazy proxy must not be woken by a look at its __class__
+            if issubclass(type(item), io.TextIOWrapper | io.BufferedWriter | io.BufferedRandom):
+                with contextlib.suppress(Exception):
+                    item.flush()
+
+
+def _writes_files() -> bool:
+    """Whether a regular file other than the standard streams is open for writing."""
+    try:
+        for name in os.listdir("/proc/self/fd"):
+            if int(name) > 2 and os.path.isfile(f"/proc/self/fd/{name}"):
+                flags = int(Path(f"/proc/self/fdinfo/{name}").read_text().split("flags:")[1].split()[0], 8)
+                if flags & os.O_ACCMODE != os.O_RDONLY:
+                    return True
+    except (OSError, ValueError, IndexError):
+        return True  # can't tell: look for them
+    return False
+
+
+def _is_ours(entry: TracebackType) -> bool:
+    return entry.tb_frame.f_code.co_filename.startswith(_OURS)

@@ -1,0 +1,96 @@
+"""A training process and its loader workers outlive the signals that mean "save and stop".
+
+The supervisor hears those signals, asks for a checkpoint and ends its child afterwards. A child
+that dies of the same signal, because it was sent to a whole process group, a container or a SLURM
+step, has nothing left to save with; a dead loader worker is a ``RuntimeError`` in the training loop.
+
+Things that don't work:
+
+- ``SIG_IGN``: survives ``exec``, so ``Popen.terminate()`` on a process that the script started, and
+  ``Pool.terminate()``, which ``with Pool():`` calls, would wait for ever; and ``signal.getsignal``
+  tells the script.
+- A Python handler: the script sees it in ``signal.getsignal``, and so do the libraries that take over
+  only from a default handler.
+- A blocked mask: inherited by everything that the script starts, and ``multiprocessing`` unblocks
+  SIGINT and SIGTERM again whenever it starts its resource tracker.
+
+Solution: a handler that does nothing, set below Python's own table. ``exec`` resets it, ``fork``
+keeps it, the script's view stays the default one, and a handler that the script sets replaces it.
+A forked process gets the default for SIGTERM back, because that is how ``multiprocessing`` ends its
+processes; a loader worker, which must not die of a stranger's SIGTERM, says so by ``shield_worker``.
+"""
+
+from __future__ import annotations
+
+import _thread
+import ctypes
+import os
+import signal
+from collections.abc import Iterable
+
+#: Signals on which a session is saved and ended.
+STOP_SIGNALS = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGXCPU,
+)
+
+_SIG_DFL = 0
+
+
+def shield_process() -> None:
+    """Let the stop signals do nothing to this process, without the script noticing."""
+    _set_below_python(STOP_SIGNALS, _do_nothing())
+    os.register_at_fork(after_in_child=_unshield_sigterm)
+
+
+def shield_worker(_worker_id: int = 0) -> None:
+    """Let a loader worker end by SIGTERM only if its parent sent it; to be called in its main thread.
+
+    torch sets its own SIGTERM handler when a worker starts, which makes the same distinction but
+    dies of a stranger's signal. A handler in Python can't see the sender, ``sigwaitinfo`` can.
+    """
+    _set_below_python((sig for sig in STOP_SIGNALS if sig != signal.SIGTERM), _do_nothing())
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    _thread.start_new_thread(_end_when_parent_asks, ())
+
+
+def unblock(signals: Iterable[int]) -> None:
+    """Take signals that were blocked while this process had no shield off the mask."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, set(signals))
+
+
+def _end_when_parent_asks() -> None:
+    while True:
+        info = signal.sigwaitinfo({signal.SIGTERM})
+        if info.si_pid == os.getppid():
+            os._exit(0)
+
+
+def _set_below_python(signals: Iterable[int], handler: int) -> None:
+    for sig in signals:
+        # ignored from the start (nohup, a background job of a plain shell): stays so
+        if signal.getsignal(sig) is not signal.SIG_IGN:
+            _libc_signal()(sig, handler)
+
+
+def _unshield_sigterm() -> None:
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        _libc_signal()(signal.SIGTERM, _SIG_DFL)
+
+
+def _libc_signal() -> ctypes._NamedFuncPointer:
+    function = ctypes.CDLL(None).signal  # glibc and musl: restarts interrupted system calls
+    function.argtypes = (ctypes.c_int, ctypes.c_void_p)
+    function.restype = ctypes.c_void_p
+    return function
+
+
+def _do_nothing() -> int:
+    """The address of ``abs``: takes an int, touches no memory, and is in every C library."""
+    address = ctypes.cast(ctypes.CDLL(None).abs, ctypes.c_void_p).value
+    assert address is not None
+    return address
