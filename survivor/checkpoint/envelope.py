@@ -64,7 +64,7 @@ def seal(kind: str, name: str, head: dict[str, Any], body: Json = None) -> bytes
     """Return the bytes of an envelope.
 
     Raises:
-        FormatError: what was given is no JSON, too large or too deeply nested, so that it could not be read again.
+        FormatError: what was given is no JSON, or too large or too deeply nested to be read again.
     """
     where = f"{kind} {name}"
     raw = dump(body, where)
@@ -102,7 +102,9 @@ def unseal(kind: str, name: str, data: memoryview, where: str) -> Envelope:
             advice="Upgrade survivor: pip install -U survivor",
         )
     if frame.get("survivor") != kind or frame.get("name") != name:
-        raise FormatError(f"{where} holds {_short(frame.get('survivor'))} {_short(frame.get('name'))} instead")
+        raise FormatError(
+            f"{where} holds {_short(frame.get('survivor'))} {_short(frame.get('name'))} instead"
+        )
     head, size, encoding = frame.get("head"), frame.get("size"), frame.get("encoding")
     if not isinstance(head, dict) or encoding not in ("json", "zlib"):
         raise FormatError(f"{where}: the head line is not survivor's")

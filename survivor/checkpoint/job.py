@@ -1,7 +1,7 @@
 """What is run, and when it was: the job record and the session records (docs/format.md, "Job and sessions").
 
-No file here is written twice. A changed job record is a new file with a higher number, a session's end is a file
-beside its beginning; so two writers never share one, and a torn file costs the last change and not the job.
+No file here is written twice. A changed job record is a new file with a higher number, a session's end is
+a file beside its beginning; so two writers never share one, and a torn file costs the last change only.
 """
 
 from __future__ import annotations
@@ -120,7 +120,9 @@ class SessionRecord:
     result: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, repository: Repository, *, pid: int, fingerprint: dict[str, Any] | None = None) -> SessionRecord:
+    def begin(
+        cls, repository: Repository, *, pid: int, fingerprint: dict[str, Any] | None = None
+    ) -> SessionRecord:
         """Record that a session begins, under the next free number.
 
         Raises:

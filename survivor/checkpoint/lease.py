@@ -1,8 +1,8 @@
 """The lease: who may write a job folder, and the fencing token by which the folder itself refuses the others.
 
-A lease alone does not exclude: a holder can sleep (a suspended machine, a hung mount) past any time limit, wake up
-and write. So every commit carries its token, looks for a higher one first, and what a sleeper managed to write all
-the same sorts below what its successor wrote (docs/format.md, invariants 4 and 5).
+A lease alone does not exclude: a holder can sleep (a suspended machine, a hung mount) past any time limit,
+wake up and write. So every commit carries its token, looks for a higher one first, and what a sleeper
+managed to write all the same sorts below what its successor wrote (docs/format.md, invariants 4 and 5).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import psutil
 
 from survivor.checkpoint.envelope import seal, unseal
 from survivor.checkpoint.names import LEASES, leaf
-from survivor.errors import FormatError, JobRunningError, NewerFormatError, StoreError
+from survivor.errors import FormatError, JobRunningError, NewerFormatError
 from survivor.store.base import AbsentError, Entry, Store
 
 TTL_S = 300.0
@@ -57,6 +57,7 @@ class Holder:
     seen: float = field(default=0.0, compare=False)
 
     def __str__(self) -> str:
+        """Return who, where and since when, for people."""
         ago = max(0.0, time.time() - self.seen)
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
         return (
@@ -69,6 +70,7 @@ class Fence:
     """Raises ``JobRunningError`` when called after another session has taken a higher token."""
 
     def __init__(self, store: Store, job: str, token: int) -> None:
+        """Guard a job for the holder of ``token``."""
         if token < 1:
             raise ValueError(f"a token is 1 or higher, not {token}")
         self._store, self._job, self._token = store, job, token
@@ -79,7 +81,8 @@ class Fence:
         if highest > self._token:
             who = _holder(self._store, self._job, highest)
             raise JobRunningError(
-                f"job {self._job!r} was taken over by {who or 'another session'}; this session writes nothing more",
+                f"job {self._job!r} was taken over by {who or 'another session'}; "
+                "this session writes nothing more",
                 advice="Nothing to do: the other session goes on from the last checkpoint.",
             )
 
@@ -88,6 +91,7 @@ class Lease:
     """A lease that this process holds. Use ``acquire``; call ``refresh`` every ``REFRESH_S`` seconds."""
 
     def __init__(self, store: Store, job: str, holder: Holder) -> None:
+        """Stand for a claim that was made; see ``acquire``."""
         self._store, self._job = store, job
         self.holder = holder
         self._beats = 0
@@ -142,10 +146,12 @@ class Lease:
         """Raise ``JobRunningError`` if another session has taken the job over."""
         Fence(self._store, self._job, self.token)()
         if _holder(self._store, self._job, self.token, or_else=self.holder) != self.holder:
-            raise JobRunningError(f"job {self._job!r}: two sessions took token {self.token} at once; this one stops")
+            raise JobRunningError(
+                f"job {self._job!r}: two sessions took token {self.token} at once; this one stops"
+            )
 
     def refresh(self) -> None:
-        """Give a sign of life; raises ``JobRunningError`` if the job was taken over, ``StoreError`` otherwise."""
+        """Give a sign of life; raises ``JobRunningError`` if taken over, else ``StoreError``."""
         self.check()
         self._beats += 1
         name = f"{self.token:08d}.beat"
@@ -155,7 +161,9 @@ class Lease:
     def release(self) -> None:
         """Give the job back, so that the next session need not wait; raises ``StoreError``."""
         name = f"{self.token:08d}.end"
-        self._store.put_if_absent(f"{self._job}/{LEASES}/{name}.json", seal("lease-end", name, {"time": time.time()}))
+        self._store.put_if_absent(
+            f"{self._job}/{LEASES}/{name}.json", seal("lease-end", name, {"time": time.time()})
+        )
 
 
 def live_holder(store: Store, job: str) -> Holder | None:
@@ -215,7 +223,9 @@ def _holder(store: Store, job: str, token: int, or_else: Holder | None = None) -
 
 def _last_seen(store: Store, place: str, token: int) -> float:
     with contextlib.suppress(FormatError, AbsentError):
-        beat = unseal("lease-beat", f"{token:08d}.beat", store.get(f"{place}.beat.json"), f"{place}.beat.json")
+        beat = unseal(
+            "lease-beat", f"{token:08d}.beat", store.get(f"{place}.beat.json"), f"{place}.beat.json"
+        )
         seconds = beat.head.get("time")
         return float(seconds) if isinstance(seconds, (int, float)) else 0.0
     return 0.0
@@ -257,7 +267,16 @@ def this_user() -> str:
 
 def _unknown(token: int, seen: float) -> Holder:
     return Holder(
-        token=token, session=0, host="?", user="?", pid=0, boot="", born=0.0, since=seen, ttl_s=TTL_S, seen=seen
+        token=token,
+        session=0,
+        host="?",
+        user="?",
+        pid=0,
+        boot="",
+        born=0.0,
+        since=seen,
+        ttl_s=TTL_S,
+        seen=seen,
     )
 
 
@@ -290,5 +309,5 @@ def _is_alive(pid: int, born: float) -> bool:
 def _running(job: str, holder: Holder) -> JobRunningError:
     return JobRunningError(
         f"job {job!r} is being run by {holder}",
-        advice="Wait for it with --wait, or take it over with --take-over (it then stops at its next commit).",
+        advice="Wait for it with --wait, or take it over with --take-over (it stops at its next commit).",
     )

@@ -50,7 +50,7 @@ class BlobRef:
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """What can be told of a checkpoint without parsing its document; sizes in bytes, time in seconds since 1970."""
+    """What can be told of a checkpoint without its document; time is in seconds since 1970."""
 
     stamp: Stamp
     session: int
@@ -86,7 +86,8 @@ def write(head: Head, blobs: dict[str, BlobRef], document: Json) -> bytes:
     """Return the bytes of a manifest; raises ``FormatError`` if a reader would refuse them."""
     index = {ref: number for number, ref in enumerate(head.packs)}
     entries = {
-        name: [ref.dtype, list(ref.shape), index[ref.pack], ref.offset, ref.digest] for name, ref in blobs.items()
+        name: [ref.dtype, list(ref.shape), index[ref.pack], ref.offset, ref.digest]
+        for name, ref in blobs.items()
     }
     if len(entries) > BLOBS_MAX or len(index) > PACKS_MAX:
         raise FormatError(f"{len(entries)} blobs in {len(index)} packs are more than a manifest may name")

@@ -19,7 +19,7 @@ _STAMP = re.compile(r"(\d{8,12})-(\d{10,18})-(\d{2,6})-([0-9a-f]{8})")
 
 
 class Stamp(NamedTuple):
-    """The name of a checkpoint or a pack, in its order: later holder, later step, later commit of one step."""
+    """The name of a checkpoint or a pack, in its order: by holder, step, and commit at that step."""
 
     token: int
     step: int
@@ -27,6 +27,7 @@ class Stamp(NamedTuple):
     nonce: str
 
     def __str__(self) -> str:
+        """Return the one proper spelling."""
         return f"{self.token:08d}-{self.step:010d}-{self.turn:02d}-{self.nonce}"
 
 
@@ -66,6 +67,6 @@ def checked_job(job: str) -> str:
         raise UsageError(
             f"{job[:120]!r} can't be the name of a job: letters, digits, '.', '_' and '-', at most 100, "
             "the first a letter or digit",
-            advice="Choose another with --name.",
+            advice="Choose another with --job.",
         )
     return job

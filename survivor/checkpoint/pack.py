@@ -14,7 +14,7 @@ from typing import Any
 
 import xxhash
 
-from survivor.checkpoint.envelope import dump
+from survivor.checkpoint.envelope import dump, parse
 from survivor.checkpoint.snapshot import Blob
 from survivor.errors import FormatError
 
@@ -50,7 +50,7 @@ def size_bytes(dtype: str, shape: Iterable[int], where: str) -> int:
 
 
 def check_blob_name(name: str, where: str) -> None:
-    """Raise ``FormatError`` unless a safetensors header can hold ``name`` (any text but control characters)."""
+    """Raise ``FormatError`` unless ``name`` is printable text that a safetensors header can hold."""
     if not 0 < len(name) <= NAME_MAX or name == "__metadata__" or not name.isprintable():
         raise FormatError(f"{where}: {name[:80]!r} can't name a blob")
 
@@ -80,7 +80,11 @@ def lay_out(items: Iterable[tuple[Blob, str]]) -> Layout:
     position = 0
     for blob, _ in ordered:
         start, position = position, position + blob.data.nbytes
-        entries[blob.name] = {"dtype": blob.dtype, "shape": list(blob.shape), "data_offsets": [start, position]}
+        entries[blob.name] = {
+            "dtype": blob.dtype,
+            "shape": list(blob.shape),
+            "data_offsets": [start, position],
+        }
         ends.append(position)
     digests = dump({blob.name: value for blob, value in ordered}, "pack").decode()
     entries["__metadata__"] = {"survivor": "pack", "version": "1", "digests": digests}
@@ -92,3 +96,67 @@ def lay_out(items: Iterable[tuple[Blob, str]]) -> Layout:
     header = struct.pack("<Q", len(text)) + text
     starts = [len(header) + start for start in [0, *ends[:-1]]]
     return Layout(header, [blob for blob, _ in ordered], starts, len(header) + position)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tensor in a pack: its place in the file, and the digest that the pack itself records."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+    size_bytes: int
+    digest: str
+
+
+def header_bytes(prefix: memoryview, where: str) -> int:
+    """Return how long the header of a pack is, from its first 8 bytes; raises ``FormatError``."""
+    if len(prefix) < 8:
+        raise FormatError(f"{where} is cut short: it has no header")
+    length = 8 + int(struct.unpack("<Q", prefix[:8])[0])
+    if length > HEADER_MAX_BYTES + 8:
+        raise FormatError(f"{where}: a header of {length} bytes is more than the {HEADER_MAX_BYTES} allowed")
+    return length
+
+
+def read_header(header: memoryview, file_bytes: int, where: str) -> dict[str, Entry]:
+    """Return what lies in a pack of ``file_bytes`` that begins with ``header``.
+
+    Raises:
+        FormatError: it is none of survivor's, or its tensors do not fill it without gap or overlap.
+    """
+    table = parse(bytes(header[8:]), where)
+    if not isinstance(table, dict):
+        raise FormatError(f"{where}: the header is not survivor's")
+    digests = _digests(table.pop("__metadata__", None), where)
+    entries = {name: _entry(name, fields, len(header), digests, where) for name, fields in table.items()}
+    position = len(header)
+    for entry in sorted(entries.values(), key=lambda entry: (entry.offset, entry.size_bytes)):
+        if entry.offset != position:
+            raise FormatError(f"{where}: its tensors leave a gap or overlap at byte {position}")
+        position += entry.size_bytes
+    if position != file_bytes:
+        raise FormatError(f"{where} has {file_bytes} bytes and not {position}")
+    return entries
+
+
+def _digests(metadata: Any, where: str) -> dict[str, Any]:
+    text = metadata.get("digests") if isinstance(metadata, dict) else None
+    digests = parse(text.encode("ascii", "replace"), where) if isinstance(text, str) else None
+    if not isinstance(digests, dict):
+        raise FormatError(f"{where}: the header holds no digests")
+    return digests
+
+
+def _entry(name: str, fields: Any, start: int, digests: dict[str, Any], where: str) -> Entry:
+    try:
+        dtype, shape, (begin, end) = fields["dtype"], fields["shape"], fields["data_offsets"]
+        numbers = [*shape, begin, end]
+    except (TypeError, KeyError, ValueError) as error:
+        raise FormatError(f"{where}: the entry of {name[:80]!r} is not a tensor's") from error
+    whole = all(type(number) is int and 0 <= number <= SIZE_MAX_BYTES for number in numbers)
+    if not whole or len(shape) > DIMENSIONS_MAX or not isinstance(dtype, str):
+        raise FormatError(f"{where}: the entry of {name[:80]!r} is not a tensor's")
+    if end - begin != size_bytes(dtype, shape, where) or not isinstance(digests.get(name), str):
+        raise FormatError(f"{where}: the length or digest of {name[:80]!r} is missing or wrong")
+    return Entry(dtype, tuple(shape), start + begin, end - begin, digests[name])

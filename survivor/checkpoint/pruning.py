@@ -1,8 +1,9 @@
-"""Removing checkpoints: manifests first, packs after, so that a kill in between leaves garbage and never a gap.
+"""Removing checkpoints: manifests first, packs after, so that a kill in between leaves no gap.
 
-What the removal must not trust: that a manifest which looks good is good (its bytes may have rotted), and that a
-listing is complete (a mounted Drive can hide files for a while). Hence the newest survivor among the kept must have
-been read byte by byte or written by this very process, and packs that no manifest names are left alone for a day.
+What the removal must not trust: that a manifest which looks good is good (its bytes may have rotted), and
+that a listing is complete (a mounted Drive can hide files for a while). Hence the newest survivor among the
+kept must have been read byte by byte or written by this very process, and packs that no manifest names are
+left alone for a day.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 
 from survivor.checkpoint import manifest, pack
 from survivor.checkpoint.manifest import Head
-from survivor.checkpoint.names import CHECKPOINTS, PACKS, Stamp, leaf, parse_stamp
+from survivor.checkpoint.names import CHECKPOINTS, JOB, LEASES, PACKS, SESSIONS, Stamp, leaf, parse_stamp
 from survivor.checkpoint.reading import CheckpointInfo
 from survivor.checkpoint.retention import Retention, kept
 from survivor.store.base import Entry, Store
@@ -34,6 +35,7 @@ class Plan:
     """Decides what to remove; asks for a full check of a checkpoint when too little is known to decide."""
 
     def __init__(self, survey: list[tuple[CheckpointInfo, Head | None]], trusted: set[Stamp]) -> None:
+        """Begin with a look at all checkpoints, oldest first, and the names of those surely good."""
         self._survey = survey
         self._trusted = {str(stamp) for stamp in trusted}
         self.removed: list[tuple[str, Head | None]] = []
@@ -76,12 +78,19 @@ def carry_out(store: Store, folder: str, plan: Plan, *, token: int, unused: set[
     entries = store.files(f"{folder}/{PACKS}")
     for entry in entries:
         stamp = parse_stamp(leaf(entry.name).removesuffix(pack.SUFFIX))
-        if stamp is not None and stamp not in plan.needed and (stamp in dead or _is_orphan(entry, stamp, token)):
+        if (
+            stamp is not None
+            and stamp not in plan.needed
+            and (stamp in dead or _is_orphan(entry, stamp, token))
+        ):
             store.delete(entry.name)
             done.packs.add(stamp)
             freed += entry.size_bytes
     unused -= done.packs
-    for entry in _abandoned([*entries, *store.files(f"{folder}/{CHECKPOINTS}")]):
+    others = [
+        entry for place in (CHECKPOINTS, JOB, SESSIONS, LEASES) for entry in store.files(f"{folder}/{place}")
+    ]
+    for entry in _abandoned([*entries, *others]):
         store.delete(entry.name)
         freed += entry.size_bytes
     return Pruned(done.checkpoints, done.packs, freed)

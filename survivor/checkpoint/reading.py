@@ -75,6 +75,7 @@ class Checkpoint:
     """A checkpoint open for reading. Its bytes are verified whenever they are read, not once."""
 
     def __init__(self, store: Store, folder: str, manifest: Manifest) -> None:
+        """Parse the manifest's body; raises ``FormatError``."""
         self._store = store
         self._folder = folder
         self._manifest = manifest
@@ -140,7 +141,8 @@ class Checkpoint:
         self.check_packs(headers=True)
         for run in self._runs():
             if len(run) == 1:
-                self._stream(*run[0])
+                name, ref = run[0]
+                self._match(name, ref, stored_digest(self._store, self._folder, ref))
             else:
                 self._load_run(run, {})
 
@@ -149,7 +151,7 @@ class Checkpoint:
         check_packs(self._store, self._folder, self._manifest.head.packs, headers=headers)
 
     def _runs(self) -> Iterator[list[tuple[str, BlobRef]]]:
-        """Yield blobs that lie together, in the order of the packs; more than one only while they are small."""
+        """Yield blobs that lie together, in the order of the packs, up to ``_RUN_BYTES`` at once."""
         items = sorted(self._refs.items(), key=lambda item: (item[1].pack.stamp, item[1].offset))
         run: list[tuple[str, BlobRef]] = []
         for name, ref in items:
@@ -175,17 +177,12 @@ class Checkpoint:
             loaded[name] = data if start > taken else memoryview(bytearray(data))
             taken = max(taken, start + ref.size_bytes - 1)
 
-    def _stream(self, name: str, ref: BlobRef) -> None:
-        state = xxhash.xxh3_128()
-        for done in range(0, ref.size_bytes, _RUN_BYTES):
-            length = min(_RUN_BYTES, ref.size_bytes - done)
-            state.update(self._store.get(pack_file(self._folder, ref.pack), ref.offset + done, length))
-        self._match(name, ref, state.hexdigest())
-
     def _match(self, name: str, ref: BlobRef, seen: str) -> None:
         if seen != ref.digest:
             place = pack_file(self._folder, ref.pack)
-            raise FormatError(f"{place} was changed after it was written: blob {name[:80]!r} is not what it was")
+            raise FormatError(
+                f"{place} was changed after it was written: blob {name[:80]!r} is not what it was"
+            )
 
 
 class _Blobs(Mapping[str, Blob]):
@@ -207,8 +204,22 @@ def pack_file(folder: str, ref: PackRef) -> str:
     return f"{folder}/{PACKS}/{ref.stamp}{pack.SUFFIX}"
 
 
+def stored_digest(store: Store, folder: str, ref: BlobRef) -> str:
+    """Return the digest of a blob as it lies in its pack, reading a part at a time; raises ``StoreError``."""
+    state = xxhash.xxh3_128()
+    for done in range(0, ref.size_bytes, _RUN_BYTES):
+        length = min(_RUN_BYTES, ref.size_bytes - done)
+        state.update(store.get(pack_file(folder, ref.pack), ref.offset + done, length))
+    return state.hexdigest()
+
+
 def check_packs(
-    store: Store, folder: str, packs: Iterable[PackRef], *, headers: bool, sizes: dict[Stamp, int] | None = None
+    store: Store,
+    folder: str,
+    packs: Iterable[PackRef],
+    *,
+    headers: bool,
+    sizes: dict[Stamp, int] | None = None,
 ) -> None:
     """Raise ``FormatError`` for the first pack that is missing, or not as long as its manifest says.
 

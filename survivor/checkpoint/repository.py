@@ -38,6 +38,7 @@ class Problem:
     why: str
 
     def __str__(self) -> str:
+        """Return the sentence that a user is told."""
         return f"checkpoint {self.checkpoint} was passed over: {self.why}"
 
 
@@ -49,6 +50,7 @@ class Repository:
     """
 
     def __init__(self, store: Store, job: str) -> None:
+        """Touch nothing yet; raises ``UsageError`` for a name that no job can have."""
         self.store = store
         self.job = checked_job(job)
         self.problems: list[Problem] = []
@@ -112,12 +114,13 @@ class Repository:
             except NewerFormatError:
                 raise
             except StoreError as error:
-                # absence and damage pass over a checkpoint; a store that fails must not look like an empty one
+                # absence and damage pass over a checkpoint; a failing store must not look empty
                 if not isinstance(error, (FormatError, AbsentError)):
                     unreadable = unreadable or error
                 self.problems.append(Problem(str(stamp), str(error)))
                 continue
             self._trusted.add(stamp)
+            self._writer.learn(checkpoint.refs.values(), compared=True)
             checkpoint.info = replace(checkpoint.info, good=True)
             return checkpoint
         if unreadable is not None:
@@ -175,7 +178,7 @@ class Repository:
         return done
 
     def set_aside(self) -> str:
-        """Rename the job folder to ``<job>-YYYYmmdd-HHMMSS`` and return that name, so that the job can begin anew.
+        """Rename the job folder, so that the job can begin anew; returns ``<job>-YYYYmmdd-HHMMSS``.
 
         Raises:
             AbsentError: there is no such job.
@@ -193,8 +196,8 @@ class Repository:
     def _survey(self, *, pruning: bool) -> Survey:
         """Look at all checkpoints, oldest first.
 
-        To prune, what this process has read before is taken as read, and a store that fails is an error: to list,
-        it is a line of the listing.
+        To prune, what this process has read before is taken as read, and a store that fails is an error: to
+        list, it is a line of the listing.
         """
         found: Survey = []
         sizes: dict[Stamp, int] = {}
@@ -221,7 +224,6 @@ class Repository:
         """Take note, once, of what earlier processes have stored."""
         if self._learnt:
             return
-        self._learnt = True
         learnt = 0
         for stamp in reversed(self._stamps()):
             try:
@@ -233,14 +235,19 @@ class Repository:
             self._writer.learn(blobs.values())
             learnt += 1
             if learnt == _LEARN_FROM:
-                return
+                break
+        self._learnt = True
 
     def _stamps(self) -> Stamps:
         entries = self.store.files(f"{self.job}/{CHECKPOINTS}")
         return stamps([entry.name for entry in entries], manifest.SUFFIX)
 
     def _next_stamp(self, token: int, step: int) -> Stamp:
-        turns = [stamp.turn for stamp in (*self._stamps(), *self._trusted) if (stamp.token, stamp.step) == (token, step)]
+        turns = [
+            stamp.turn
+            for stamp in (*self._stamps(), *self._trusted)
+            if (stamp.token, stamp.step) == (token, step)
+        ]
         return new_stamp(token, step, max(turns, default=0) + 1)
 
     def _manifest(self, stamp: Stamp) -> Manifest:

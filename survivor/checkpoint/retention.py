@@ -20,7 +20,8 @@ class Retention:
     Attributes:
         keep: so many of the newest good ones; at least 1.
         hourly: the newest of each of so many hours that have one.
-        best: for each of these, the one with the lowest or highest metric: ``"min:val_loss"``, ``"max:accuracy"``.
+        best: for each of these, the one with the lowest or highest metric: ``"min:val_loss"``,
+            ``"max:accuracy"``.
     """
 
     keep: int = 3
@@ -28,6 +29,7 @@ class Retention:
     best: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        """Raise ``UsageError`` with everything that is wrong."""
         wrong = []
         if self.keep < 1:
             wrong.append(f"keep must be at least 1, not {self.keep}: the last checkpoint always stays")
@@ -53,14 +55,16 @@ def kept(infos: Sequence[CheckpointInfo], policy: Retention) -> set[str]:
 
 
 def best(infos: Sequence[CheckpointInfo], spec: str) -> CheckpointInfo | None:
-    """Return the checkpoint with the lowest or highest metric (the earliest of equals), or None if none has it.
+    """Return the checkpoint with the lowest or highest metric (the earliest of equals), if any has it.
 
     Raises:
         UsageError: ``spec`` is not ``min:NAME`` or ``max:NAME``.
     """
     match = _BEST.fullmatch(spec)
     if match is None:
-        raise UsageError(f"{spec!r} is not min:NAME or max:NAME", advice="For example: --keep-best min:val_loss")
+        raise UsageError(
+            f"{spec!r} is not min:NAME or max:NAME", advice="For example: --keep-best min:val_loss"
+        )
     sign = 1 if match[1] == "min" else -1
     having = [info for info in infos if not math.isnan(info.metrics.get(match[2], math.nan))]
     return min(having, key=lambda info: sign * info.metrics[match[2]], default=None)

@@ -1,11 +1,11 @@
 """Writing a checkpoint: what is new goes into a pack, what is known is referred to, the manifest comes last.
 
-Dead bytes. A pack can only go when no manifest needs it, so one small frozen tensor could keep a large dead pack
-alive for ever. Rewriting packs in place does not work: manifests that name them are never written again. Solution:
-a commit refers to an earlier pack only if it needs at least half of its bytes; otherwise it writes those
-tensors again, into a pack of their own, apart from the tensors that just changed, so that the next commit
-finds them settled. So no manifest ever names a pack that is mostly dead to it, and each tensor is copied a few
-times at most until it lies among its like.
+Dead bytes. A pack can only go when no manifest needs it, so one small frozen tensor could keep a large dead
+pack alive for ever. Rewriting packs in place does not work: manifests that name them are never written
+again. Solution: a commit refers to an earlier pack only if it needs at least half of its bytes; otherwise
+it writes those tensors again, into a pack of their own, apart from the tensors that just changed, so that
+the next commit finds them settled. So no manifest ever names a pack that is mostly dead to it, and each
+tensor is copied a few times at most until it lies among its like.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from survivor.checkpoint import manifest, pack
 from survivor.checkpoint.manifest import BlobRef, Head, Manifest, PackRef
 from survivor.checkpoint.names import CHECKPOINTS, PACKS, Stamp, new_stamp
-from survivor.checkpoint.reading import pack_file
+from survivor.checkpoint.reading import pack_file, stored_digest
 from survivor.checkpoint.snapshot import Blob, Snapshot
 from survivor.errors import FormatError, StoreError
 from survivor.store.base import Store
@@ -42,6 +42,7 @@ class Writer:
     """Writes packs and manifests, and remembers what lies where."""
 
     def __init__(self, store: Store, folder: str) -> None:
+        """Know nothing yet; see ``learn``."""
         self._store = store
         self._folder = folder
         self._known: dict[Key, BlobRef] = {}
@@ -49,10 +50,12 @@ class Writer:
         self._compared: set[tuple[Stamp, int]] = set()
         self.unused: set[Stamp] = set()
 
-    def learn(self, blobs: Iterable[BlobRef]) -> None:
-        """Take note of blobs of a good checkpoint, to be referred to."""
+    def learn(self, blobs: Iterable[BlobRef], *, compared: bool = False) -> None:
+        """Take note of stored blobs, to be referred to; ``compared`` if their bytes were just verified."""
         for ref in blobs:
             self._known.setdefault((ref.dtype, ref.shape, ref.digest), ref)
+            if compared:
+                self._compared.add((ref.pack.stamp, ref.offset))
 
     def forget(self, packs: set[Stamp]) -> None:
         """Refer to these packs no more: they were removed or found damaged."""
@@ -128,7 +131,9 @@ class Writer:
 
     def _pack_sizes(self) -> dict[str, int]:
         entries = self._store.files(f"{self._folder}/{PACKS}")
-        return {entry.name.rpartition("/")[2].removesuffix(pack.SUFFIX): entry.size_bytes for entry in entries}
+        return {
+            entry.name.rpartition("/")[2].removesuffix(pack.SUFFIX): entry.size_bytes for entry in entries
+        }
 
     def _is_intact(self, ref: BlobRef) -> bool:
         """Compare, once, bytes that another process wrote: a checkpoint must not build on rotten ones."""
@@ -136,10 +141,9 @@ class Writer:
         if ref.pack.stamp in self._own or place in self._compared:
             return True
         try:
-            data = self._store.get(pack_file(self._folder, ref.pack), ref.offset, ref.size_bytes)
+            if stored_digest(self._store, self._folder, ref) != ref.digest:
+                return False
         except StoreError:
-            return False
-        if pack.digest(data) != ref.digest:
             return False
         self._compared.add(place)
         return True

@@ -40,7 +40,10 @@ class Entry:
 
 
 class Store(Protocol):
-    """Every method raises ``StoreError`` when the store can't do it, ``AbsentError`` when the name is not there."""
+    """The whole surface of a store.
+
+    Every method raises ``StoreError`` when the store can't do it, ``AbsentError`` when the name is not there.
+    """
 
     def put(self, name: str, chunks: Iterable[Chunk]) -> int:
         """Write a file as a whole and return its size in bytes; it is durable when this returns.
@@ -66,7 +69,7 @@ class Store(Protocol):
         """Return the length in bytes."""
 
     def files(self, prefix: str) -> list[Entry]:
-        """Return the files directly in the folder ``prefix``, in any order; none if there is no such folder."""
+        """Return the files directly in folder ``prefix``, in any order; none if there is no such folder."""
 
     def folders(self, prefix: str) -> list[str]:
         """Return the names of the folders directly in ``prefix`` (``""`` is the root), in any order."""

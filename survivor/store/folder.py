@@ -4,13 +4,13 @@
 
 Things that don't work:
 
-- Opening by path. Anyone who can write the folder could swap ``packs`` for a link to ``/etc`` between a check and
-  the use. Solution: walk down from the root with open folders and ``O_NOFOLLOW``.
+- Opening by path. Anyone who can write the folder could swap ``packs`` for a link to ``/etc`` between a
+  check and the use. Solution: walk down from the root with open folders and ``O_NOFOLLOW``.
 - ``mmap`` for reading. A mapped file that somebody truncates kills its reader with SIGBUS, which can't be
   caught in a useful way; and what was verified could change before it is used. Solution: read into memory.
-- ``O_EXCL`` on the final name for an exclusive create. A writer that dies after the create leaves an empty file that
-  holds the name for ever. Solution: write and sync a temporary file, then ``link`` it to the name, which fails if
-  the name is taken; ``O_EXCL`` only where links are not supported.
+- ``O_EXCL`` on the final name for an exclusive create. A writer that dies after the create leaves an empty
+  file that holds the name for ever. Solution: write and sync a temporary file, then ``link`` it to the
+  name, which fails if the name is taken; ``O_EXCL`` only where links are not supported.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class FolderStore:
     """Files below one folder, which is made when something is first written."""
 
     def __init__(self, root: str | Path, operations: Operations | None = None) -> None:
+        """Touch nothing yet; ``operations`` is for tests that watch or break them."""
         self.root = Path(root).expanduser().absolute()
         self._do = operations or Operations()
         self._device: int | None = None

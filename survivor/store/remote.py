@@ -1,9 +1,9 @@
 """A store behind an fsspec URL: ``s3://bucket/path``, ``gs://``, ``memory://``, ``file:///path`` …
 
-An object store writes an object as a whole or not at all, and is durable when the upload is answered, so none of the
-folder store's recipe is needed. Exclusive creation uses the service's conditional put where its file system offers
-one (``mode="create"``); elsewhere it is a look and a write, which two sessions can both pass, and the fencing
-tokens decide (docs/format.md, invariant 4).
+An object store writes an object as a whole or not at all, and is durable when the upload is answered, so
+none of the folder store's recipe is needed. Exclusive creation uses the service's conditional put where its
+file system offers one (``mode="create"``); elsewhere it is a look and a write, which two sessions can both
+pass, and the fencing tokens decide (docs/format.md, invariant 4).
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ class RemoteStore:
         try:
             self._system, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         except (ImportError, ValueError) as error:
-            raise UsageError(f"can't use {url}: {error}", advice="For s3:// install s3fs, for gs:// gcsfs.") from error
+            raise UsageError(
+                f"can't use {url}: {error}", advice="For s3:// install s3fs, for gs:// gcsfs."
+            ) from error
         self._url = url.rstrip("/")
         self._root = self._root.rstrip("/")
 
@@ -90,7 +92,9 @@ class RemoteStore:
         found = []
         for name, info in self._scan(prefix):
             if info["type"] == "file":
-                found.append(Entry(f"{prefix}/{name}" if prefix else name, int(info["size"]), _modified(info)))
+                found.append(
+                    Entry(f"{prefix}/{name}" if prefix else name, int(info["size"]), _modified(info))
+                )
         return found
 
     def folders(self, prefix: str) -> list[str]:
