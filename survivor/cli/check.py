@@ -28,11 +28,10 @@ def command(store: str, quiet: bool, job: str) -> None:
         click.echo(f"DAMAGED {finding.file}: {finding.why}")
     if not quiet:
         for name in result.leftovers:
-            click.echo(f"not needed: {name} ('survivor prune {job}' removes it when it is a day old)")
+            click.echo(f"not needed: {name} ('survivor prune {job}' removes it a day on)")
         read = size_text(result.read_bytes)
-        click.echo(
-            f"{result.files} files, {read} read: {len(good)} of {len(result.checkpoints)} checkpoints are good"
-        )
+        counts = f"{len(good)} of {len(result.checkpoints)} checkpoints are good"
+        click.echo(f"{result.files} files, {read} read: {counts}")
         if good and result.findings:
             click.echo(f"the job would go on from step {good[-1].step} ({good[-1].position})")
     if result.checkpoints and not good:

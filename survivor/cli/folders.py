@@ -11,11 +11,12 @@ from survivor.checkpoint.names import checked_job
 from survivor.checkpoint.repository import Repository
 from survivor.errors import UsageError
 from survivor.store import open_store
+from survivor.supervisor.options import DEFAULT_STORE
 
 store_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
     "--store",
     envvar="SURVIVOR_STORE",
-    default="./survivor-jobs",
+    default=DEFAULT_STORE,
     show_default=True,
     help="Folder or URL in which job folders live. [env: SURVIVOR_STORE]",
 )

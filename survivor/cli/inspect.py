@@ -8,6 +8,7 @@ import time
 
 import click
 
+from survivor.checkpoint.reading import CheckpointInfo
 from survivor.cli.folders import open_job, size_text, store_option
 
 #: What a listing says of a checkpoint, by its ``good``.
@@ -40,13 +41,24 @@ def command(store: str, as_json: bool, job: str) -> None:
     click.echo(f"running: {holder}" if holder else "running: no")
     if infos:
         click.echo(
-            f"{'step':>10}  {'session':>7}  {'written':<19}  {'size':>9}  {'new':>9}  {'state':<7}  position"
+            "      step  session  written                   size        new  state    position, metrics"
         )
     for info in infos:
-        written = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(info.time)) if info.time else "?"
-        metrics = "  ".join(f"{name}={value:.6g}" for name, value in info.metrics.items())
-        sizes = f"{size_text(info.size_bytes):>9}  {size_text(info.new_bytes):>9}"
-        line = f"{info.step:>10}  {info.session:>7}  {written:<19}  {sizes}  {_STATE[info.good]:<7}  {info.position}"
-        click.echo("  ".join(part for part in (line, metrics) if part))
+        click.echo(_line(info))
         if info.why:
             click.echo(f"            {info.name}: {info.why}")
+
+
+def _line(info: CheckpointInfo) -> str:
+    written = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(info.time)) if info.time else "?"
+    metrics = [f"{name}={value:.6g}" for name, value in info.metrics.items()]
+    columns = [
+        f"{info.step:>10}",
+        f"{info.session:>7}",
+        f"{written:<19}",
+        f"{size_text(info.size_bytes):>9}",
+        f"{size_text(info.new_bytes):>9}",
+        f"{_STATE[info.good]:<7}",
+        ", ".join([info.position, *metrics]),
+    ]
+    return "  ".join(columns).rstrip()

@@ -21,7 +21,7 @@ from survivor.cli.folders import open_job, size_text, store_option
 )
 @click.argument("job")
 def command(
-    store: str, keep: int, keep_hourly: int, keep_best: tuple[str, ...], take_over: bool, job: str
+    *, store: str, keep: int, keep_hourly: int, keep_best: tuple[str, ...], take_over: bool, job: str
 ) -> None:
     """Remove old checkpoints of JOB, never the last good one.
 
