@@ -1,0 +1,337 @@
+"""From live objects to a document: one walk over everything in reach of the script's frames.
+
+The result is a flat table of *nodes* (JSON lists; the first element is the kind) that refer to each
+other by number, so sharing and cycles hold and depth does not matter, and *blobs* for the bytes of
+tensors and arrays. `survivor.state.decode` is its mirror; kinds are described at the encoders here.
+
+Things that don't work: pickling with hooks (the store must never be unpickled, and a pickle is made
+anew, not merged into live objects); ``state_dict`` alone (plain attributes, parameter identity and
+objects set from outside are lost).
+"""
+
+from __future__ import annotations
+
+import collections
+import enum
+import functools
+import random
+import types
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+
+from survivor.checkpoint.snapshot import Blob
+from survivor.state import atoms, iterators
+from survivor.state.memory import Memory
+from survivor.state.scope import Scope, class_name, is_remade, is_transparent, slot_names
+
+#: nn.Module machinery that holds no state of training: hook tables and flags that its code sets up.
+MODULE_PLUMBING = frozenset(name for name in torch.nn.Module().__dict__) - {
+    "training",
+    "_parameters",
+    "_buffers",
+    "_non_persistent_buffers_set",
+    "_modules",
+}
+#: Attributes that belong to the machinery of torch's own classes, by class.
+SKIPPED_ATTRIBUTES: dict[type, frozenset[str]] = {
+    torch.nn.Module: MODULE_PLUMBING,
+    torch.optim.Optimizer: frozenset(
+        name for name in vars(torch.optim.SGD([torch.zeros(1)], lr=0.1)) if "hook" in name or "patch" in name
+    )
+    | {"step", "zero_grad"},
+    torch.utils.data.DataLoader: frozenset({"_iterator", "_DataLoader__multiprocessing_context"}),
+}
+_FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, functools.partial)
+
+
+class Encoder:
+    """Collects nodes and blobs; one instance encodes one snapshot.
+
+    Args:
+        scope: tells the user's classes and modules.
+        ignore: names (the last part of a path) whose objects are left to re-execution.
+    """
+
+    def __init__(self, scope: Scope, ignore: Iterable[str] = ()) -> None:
+        self.scope = scope
+        self.ignore = frozenset(ignore)
+        self.nodes: list[Any] = []
+        self.memory = Memory(self.path)
+        self.opaque: dict[int, Any] = {}  # node number -> the object that was not carried
+        self.graph_tensors: list[tuple[int, torch.Tensor]] = []
+        self._via: list[tuple[int, str]] = []
+        self._memo: dict[int, int] = {}
+        self._alive: list[Any] = []  # temporaries must not be freed while their id is in the memo
+        self._methods: dict[type, Callable[[Any, int], Any]] = {}
+
+    # --- references -------------------------------------------------------------------------
+
+    def ref(self, value: Any, parent: int = -1, label: str = "") -> Any:
+        """The reference to a value, encoding it first if it is new. ``parent`` and ``label`` name its path."""
+        kind = type(value)
+        if kind in atoms.PLAIN and (kind is not str or value.isascii()):
+            return value
+        if atoms.is_atom(value):
+            return atoms.encode_atom(value)
+        number = self._memo.get(id(value))
+        if number is None:
+            number = len(self.nodes)
+            self._memo[id(value)] = number
+            self._alive.append(value)
+            self.nodes.append(None)
+            self._via.append((parent, label))
+            method = self._methods.get(kind)
+            if method is None:
+                method = self._methods[kind] = self._method_for(kind)
+            self.nodes[number] = method(value, number)
+        return [number]
+
+    def path(self, number: int) -> str:
+        """The node's place as the user would write it, such as ``trainer.ema.shadow['fc.weight']``."""
+        parts: list[str] = []
+        while number >= 0:
+            number, label = self._via[number]
+            parts.append(label)
+        return "".join(reversed(parts)).lstrip(".")
+
+    def namespace(self, variables: dict[str, Any], label: str = "") -> list[list[Any]]:
+        """References to the values of variables, as ``[[name, reference], …]``, in order."""
+        return [[name, self.ref(value, -1, f"{label}.{name}")] for name, value in variables.items()]
+
+    def finish(self) -> dict[str, Blob]:
+        """Settle which bytes are stored for which memory; call once, after the last `ref`."""
+        return self.memory.finish(self.nodes)
+
+    # --- which encoder for which class ------------------------------------------------------
+
+    def _method_for(self, kind: type) -> Callable[[Any, int], Any]:
+        for classes, method in (
+            (torch.Tensor, self._tensor),
+            (np.ndarray, self._array),
+            (np.generic, self._numpy_scalar),
+            (enum.Enum, self._enum),
+            ((np.random.Generator, np.random.RandomState, np.random.BitGenerator), self._numpy_rng),
+            (random.Random, self._python_rng),
+            (torch.Generator, self._torch_rng),
+            (type, self._class),
+            (types.ModuleType, self._remade),
+            (_FUNCTIONS, self._function),
+            (types.CellType, self._cell),
+            (types.GeneratorType, self._generator),
+            (dict, self._dict),
+            ((list, tuple, set, frozenset, collections.deque), self._sequence),
+        ):
+            if issubclass(kind, classes):  # type: ignore[arg-type]
+                return method  # type: ignore[return-value]
+        if kind in (torch.dtype, torch.device, torch.layout, torch.memory_format):
+            return self._torch_constant
+        if kind in (int, float, bool, str) or issubclass(kind, (int, float, str)):
+            return self._opaque
+        if iterators.handles(kind):
+            return self._iterator
+        if is_remade(kind):
+            return self._remade
+        return self._object if is_transparent(kind) else self._opaque
+
+    # --- kinds ------------------------------------------------------------------------------
+
+    def _remade(self, value: Any, number: int) -> Any:
+        """``["remade", type]``: re-execution makes it; nothing is carried."""
+        return ["remade", type(value).__name__]
+
+    def _opaque(self, value: Any, number: int) -> Any:
+        """``["opaque", type]``: survivor can't carry it, and says so."""
+        self.opaque[number] = value
+        return ["opaque", class_name(type(value))]
+
+    def _torch_constant(self, value: Any, number: int) -> Any:
+        """``["torch", kind, name]``: a dtype, device, layout or memory format."""
+        return ["torch", type(value).__name__, str(value)]
+
+    def _class(self, value: type, number: int) -> Any:
+        """``["class", name, attributes]``: of a user's class, the plain attributes."""
+        attributes: list[Any] = []
+        if self.scope.owns_class(value):
+            data = {
+                name: item
+                for name, item in vars(value).items()
+                if not (name.startswith("__") or name == "_abc_impl" or callable(item) or is_remade(type(item)))
+            }
+            attributes = self._attributes(data, number)
+        return ["class", class_name(value), attributes]
+
+    def _function(self, value: Any, number: int) -> Any:
+        """``["function", name, parts]``: code comes from re-execution, parts are what it has captured."""
+        parts: list[Any] = []
+        if isinstance(value, types.FunctionType):
+            for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=False):
+                parts.append([f"<{name}>", self.ref(cell, number, f".<{name}>")])
+            if value.__dict__ and self.scope.owns_file(value.__code__.co_filename):
+                data = {k: v for k, v in value.__dict__.items() if k != "__wrapped__"}
+                parts.append(["__dict__", self.ref(data, number, "")])
+            defaults = [d for d in value.__defaults__ or () if isinstance(d, (list, dict, set))]
+            if defaults:
+                parts.append(["__defaults__", self.ref(defaults, number, ".__defaults__")])
+        elif isinstance(value, types.MethodType):
+            parts.append(["__self__", self.ref(value.__self__, number, ".__self__")])
+        elif isinstance(value, types.BuiltinFunctionType):
+            owner = value.__self__
+            if owner is not None and not isinstance(owner, types.ModuleType):
+                parts.append(["__self__", self.ref(owner, number, ".__self__")])
+        else:
+            parts.append(["func", self.ref(value.func, number, ".func")])
+            parts.append(["args", self.ref(value.args, number, ".args")])
+            parts.append(["keywords", self.ref(value.keywords, number, ".keywords")])
+        return ["function", function_name(value), parts]
+
+    def _cell(self, cell: types.CellType, number: int) -> Any:
+        """``["cell", content]`` or ``["cell"]`` when it is empty."""
+        try:
+            return ["cell", self.ref(cell.cell_contents, number, "")]
+        except ValueError:
+            return ["cell"]
+
+    def _enum(self, value: enum.Enum, number: int) -> Any:
+        """``["enum", class, name]``."""
+        return ["enum", class_name(type(value)), value.name]
+
+    def _sequence(self, value: Any, number: int) -> Any:
+        """``["list" | "tuple" | …, class or null, items, attributes]``; a deque adds its ``maxlen``."""
+        base = next(b for b in (list, tuple, set, frozenset, collections.deque) if isinstance(value, b))
+        items = self._items(value, number)
+        own = None if type(value) is base else class_name(type(value))
+        node = [base.__name__, own, items, self._instance_attributes(value, number) if own else []]
+        return [*node, value.maxlen] if base is collections.deque else node
+
+    def _items(self, value: Iterable[Any], number: int) -> list[Any]:
+        values = list(value)
+        if atoms.all_plain(values):
+            return values
+        return [self.ref(item, number, f"[{i}]") for i, item in enumerate(values)]
+
+    def _dict(self, value: dict[Any, Any], number: int) -> Any:
+        """``["dict", class or null, [[key, value], …], attributes, default_factory]``."""
+        own = None if type(value) is dict else class_name(type(value))
+        pairs = [
+            [self.ref(key, number, f".key({i})"), self.ref(item, number, f"[{key!r}]" if atoms.is_atom(key) else f"[#{i}]")]
+            for i, (key, item) in enumerate(list(value.items()))
+        ]
+        attributes = self._instance_attributes(value, number) if own else []
+        factory = getattr(value, "default_factory", None) if own else None
+        return ["dict", own, pairs, attributes, self.ref(factory, number, ".default_factory")]
+
+    def _object(self, value: Any, number: int) -> Any:
+        """``["object", class, attributes]``: an instance that is no more than its attributes."""
+        return ["object", class_name(type(value)), self._instance_attributes(value, number)]
+
+    def _instance_attributes(self, value: Any, number: int) -> list[Any]:
+        skipped: frozenset[str] = frozenset()
+        for base, names in SKIPPED_ATTRIBUTES.items():
+            if isinstance(value, base):
+                skipped |= names
+        data = {k: v for k, v in getattr(value, "__dict__", {}).items() if k not in skipped}
+        for name in slot_names(type(value)):
+            try:
+                data[name] = getattr(value, name)
+            except AttributeError:
+                continue
+        return self._attributes(data, number)
+
+    def _attributes(self, data: dict[str, Any], number: int) -> list[Any]:
+        return [
+            [name, self.ref(item, number, f".{name}")] for name, item in data.items() if name not in self.ignore
+        ]
+
+    # --- tensors, arrays, random number generators ------------------------------------------
+
+    def _tensor(self, value: torch.Tensor, number: int) -> Any:
+        """``["tensor", class, fields]``; the memory fills in where its bytes are."""
+        if value.layout is not torch.strided or value.is_quantized or value.is_meta or value.is_nested:
+            return self._unusual_tensor(value, number)
+        if value.grad_fn is not None:
+            self.graph_tensors.append((number, value))
+        own = None if type(value) is torch.Tensor else class_name(type(value))
+        fields: dict[str, Any] = {"requires_grad": value.requires_grad, "leaf": value.is_leaf}
+        if value.is_leaf and value.grad is not None:
+            fields["grad"] = self.ref(value.grad, number, ".grad")
+        if getattr(value, "__dict__", None):
+            fields["attributes"] = self._attributes(value.__dict__, number)
+        self.memory.tensor(value, number, fields)
+        return ["tensor", own, fields]
+
+    def _unusual_tensor(self, value: torch.Tensor, number: int) -> Any:
+        """``["sparse", layout, shape, parts]``; quantized, nested and meta tensors are opaque."""
+        if value.layout is torch.sparse_coo:
+            parts = {"indices": value._indices(), "values": value._values(), "coalesced": value.is_coalesced()}
+        elif value.layout is torch.sparse_csr:
+            parts = {"crow": value.crow_indices(), "col": value.col_indices(), "values": value.values()}
+        elif value.is_meta:
+            return ["remade", "meta tensor"]
+        else:
+            return self._opaque(value, number)
+        parts = {k: v.detach() if isinstance(v, torch.Tensor) else v for k, v in parts.items()}
+        return ["sparse", str(value.layout), list(value.shape), self._attributes(parts, number)]
+
+    def _array(self, value: np.ndarray[Any, Any], number: int) -> Any:
+        """``["array", class, fields]``; arrays of objects list their items."""
+        own = None if type(value) is np.ndarray else class_name(type(value))
+        if isinstance(value, np.memmap):
+            return ["remade", "memmap"]  # its bytes are in a file already
+        if value.dtype.hasobject:
+            return ["objects", own, list(value.shape), self._items(value.ravel().tolist(), number)]
+        fields: dict[str, Any] = {}
+        self.memory.array(value, number, fields)
+        return ["array", own, fields]
+
+    def _numpy_scalar(self, value: np.generic, number: int) -> Any:
+        """``["scalar", dtype, bytes]``."""
+        if value.dtype.hasobject:
+            return self._opaque(value, number)
+        return ["scalar", np.lib.format.dtype_to_descr(value.dtype), atoms.encode_atom(value.tobytes())]
+
+    def _numpy_rng(self, value: Any, number: int) -> Any:
+        """``["numpy_rng", class, state]``: Generator, RandomState or a bare bit generator."""
+        if isinstance(value, np.random.RandomState):
+            state = value.get_state(legacy=False)
+        else:
+            bits = value.bit_generator if isinstance(value, np.random.Generator) else value
+            state = bits.state
+        return ["numpy_rng", type(value).__name__, self.ref(state, number, ".state")]
+
+    def _python_rng(self, value: random.Random, number: int) -> Any:
+        """``["python_rng", class, state]``."""
+        if isinstance(value, random.SystemRandom):
+            return ["remade", "SystemRandom"]
+        return ["python_rng", class_name(type(value)), self.ref(value.getstate(), number, ".state")]
+
+    def _torch_rng(self, value: torch.Generator, number: int) -> Any:
+        """``["torch_rng", device, state]``."""
+        return ["torch_rng", str(value.device), self.ref(value.get_state(), number, ".state")]
+
+    # --- iterators --------------------------------------------------------------------------
+
+    def _iterator(self, value: Any, number: int) -> Any:
+        """``["iterator", kind, parts]``: see `survivor.state.iterators`."""
+        parts = iterators.parts(value)
+        if parts is None:
+            return self._opaque(value, number)
+        return ["iterator", iterators.kind_name(value), self._attributes(parts, number)]
+
+    def _generator(self, value: types.GeneratorType[Any, Any, Any], number: int) -> Any:
+        """``["generator", name, fields]``: see `survivor.state.generators`."""
+        from survivor.state import generators
+
+        parts = generators.parts(value, self.scope)
+        if parts is None:
+            return self._opaque(value, number)
+        return ["generator", generators.name(value), self._attributes(parts, number)]
+
+
+def function_name(value: Any) -> str:
+    """A function's name in a document: it is matched with the re-run's functions, never looked up and called."""
+    if isinstance(value, functools.partial):
+        return "partial"
+    return f"{getattr(value, '__module__', None)}:{getattr(value, '__qualname__', type(value).__name__)}"

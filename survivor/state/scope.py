@@ -1,0 +1,177 @@
+"""What belongs to the user, what is made again by re-execution, and what survivor looks into.
+
+Every object in reach of the script's frames falls into one of four classes:
+
+- *carried by value* or *by node*: plain data, tensors, containers, generators (see `survivor.state.encode`);
+- *walked*: an instance whose whole state is its attributes, whoever wrote its class;
+- *re-made*: re-execution builds it again and training does not change it (files, loggers, progress
+  bars, writers, modules, locks), so it is left alone;
+- *opaque*: anything else. It is named to the user, never dropped in silence.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import io
+import sys
+import sysconfig
+import threading
+import types
+from pathlib import Path
+from typing import Any
+
+#: Packages whose instances re-execution makes again. Their state is display, I/O or configuration.
+REMADE_PACKAGES = frozenset(
+    """
+    logging matplotlib mpl_toolkits seaborn plotly visdom tensorboard tensorboardX wandb mlflow comet_ml neptune
+    threading multiprocessing concurrent queue asyncio socket ssl subprocess io tempfile argparse rich click
+    tqdm IPython ipykernel inspect importlib unittest pytest weakref types typing typing_extensions abc ast
+    contextlib warnings string traceback linecache tokenize sys builtins signal select zipfile tarfile csv
+    urllib http requests yaml json configparser psutil survivor absl fire docopt hydra PIL cv2 h5py zmq tornado
+    _thread _io _socket _weakref _contextvars contextvars
+    """.split()
+)
+_REMADE_PREFIXES = (
+    "torch.utils.tensorboard",
+    "torch.utils.benchmark",
+    "torch.utils._contextlib",
+    "torch.autograd.function",
+    "torch.autograd.grad_mode",
+    "torch.autograd.anomaly_mode",
+    "torch.autograd.profiler",
+    "torch.profiler",
+    "torch.amp.autocast_mode",
+    "torch.fx",
+    "torch._dynamo",
+    "torch._inductor",
+    "torch._ops",
+    "torch._jit_internal",
+    "torch.jit",
+    "torch._C",
+    "torch.cuda.streams",
+    "torch.multiprocessing",
+    "torch.library",
+)
+_REMADE_TYPES: tuple[type, ...] = (
+    io.IOBase,
+    types.ModuleType,
+    types.CodeType,
+    types.FrameType,
+    types.TracebackType,
+    types.MappingProxyType,
+    threading.Thread,
+    type(threading.Lock()),
+    type(threading.RLock()),
+    property,
+    staticmethod,
+    classmethod,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+    types.WrapperDescriptorType,
+    types.MethodDescriptorType,
+    types.MethodWrapperType,
+    types.ClassMethodDescriptorType,
+    types.GenericAlias,
+    importlib.machinery.ModuleSpec,
+)
+_SLOT = 8
+_LIBRARY_DIRS = tuple(
+    str(Path(directory))
+    for name in ("stdlib", "platstdlib", "purelib", "platlib")
+    if (directory := sysconfig.get_paths().get(name))
+)
+
+
+class Scope:
+    """Which code and classes are the user's.
+
+    Args:
+        root: folder of the main script; modules under it are the user's, site-packages never are.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.modules: dict[str, types.ModuleType] = {}
+        self.codes: dict[str, types.CodeType] = {}
+        self.files: set[str] = set()
+        #: the watched loops of a function, by its file, first line and name
+        self.sites_by_code: dict[tuple[str, int, str], list[Any]] = {}
+
+    def owns_file(self, filename: str) -> bool:
+        """Whether a source file is the user's own."""
+        if filename.startswith("<"):
+            return False
+        path = Path(filename).resolve()
+        text = str(path)
+        if "site-packages" in path.parts or "dist-packages" in path.parts:
+            return False
+        if any(text.startswith(directory + "/") for directory in _LIBRARY_DIRS):
+            return False
+        return self.root in path.parents
+
+    def owns_class(self, cls: type) -> bool:
+        """Whether a class was defined in one of the user's modules."""
+        return cls.__module__ in self.modules
+
+
+    def find_code(self, module: str, qualname: str) -> types.CodeType | None:
+        """The code of a function of a user's module, local ones included, by its qualified name."""
+        code = self.codes.get(module)
+        for part in qualname.split("."):
+            if code is None:
+                return None
+            if part == "<locals>":
+                continue
+            nested = [c for c in code.co_consts if isinstance(c, types.CodeType) and c.co_name == part]
+            code = nested[0] if len(nested) == 1 else None
+        return code
+
+
+def is_remade(cls: type) -> bool:
+    """Whether instances of ``cls`` are left to re-execution without a word."""
+    if issubclass(cls, _REMADE_TYPES):
+        return True
+    module = cls.__module__ or ""
+    return module.partition(".")[0] in REMADE_PACKAGES or module.startswith(_REMADE_PREFIXES)
+
+
+def slot_names(cls: type) -> list[str]:
+    """The names of all ``__slots__`` of a class and its bases, mangled as they are stored."""
+    names: list[str] = []
+    for base in cls.__mro__:
+        slots = base.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name in ("__dict__", "__weakref__"):
+                continue
+            if name.startswith("__") and not name.endswith("__"):
+                name = f"_{base.__name__.lstrip('_')}{name}"
+            names.append(name)
+    return names
+
+
+def is_transparent(cls: type) -> bool:
+    """Whether the attributes of an instance are all of its state.
+
+    A class with a C layout of its own (an environment's physics, a tokenizer) is larger than its
+    ``__dict__``, weak references and slots explain; that is how it is told.
+    """
+    if cls.__itemsize__ or not cls.__flags__ & (1 << 9):  # 1 << 9: made at run time, as by a class statement
+        return False
+    explained = object.__basicsize__ + 2 * _SLOT + _SLOT * len(slot_names(cls))
+    return cls.__basicsize__ <= explained and all(
+        base is object or base.__flags__ & (1 << 9) for base in cls.__mro__
+    )
+
+
+def class_name(cls: type) -> str:
+    """The name that a document uses for a class."""
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def find_class(name: str) -> type | None:
+    """The class of that name among the modules that are loaded; never imports anything."""
+    module_name, _, qualname = name.partition(":")
+    target: Any = sys.modules.get(module_name)
+    for part in qualname.split("."):
+        target = getattr(target, "__dict__", {}).get(part)
+    return target if isinstance(target, type) else None

@@ -1,0 +1,218 @@
+"""Tensors and arrays from blobs: filled in place where a live one fits, else made anew, sharing memory as before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from survivor.checkpoint.snapshot import Blob
+from survivor.errors import FormatError
+from survivor.state.scope import class_name
+
+_CONSTANTS: dict[str, type] = {
+    "dtype": torch.dtype,
+    "layout": torch.layout,
+    "memory_format": torch.memory_format,
+}
+
+
+def torch_constant(kind: str, name: str) -> Any:
+    """A dtype, device, layout or memory format from its printed name."""
+    if kind == "device":
+        return device(name)
+    found = getattr(torch, name.removeprefix("torch."), None)
+    if kind not in _CONSTANTS or not isinstance(found, _CONSTANTS[kind]):
+        raise FormatError(f"not a torch constant: {kind} {name!r}")
+    return found
+
+
+def device(name: str) -> torch.device:
+    """The device of that name."""
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise FormatError(f"not a device: {name!r}") from error
+
+
+def numpy_dtype(descriptor: Any) -> np.dtype[Any]:
+    """The NumPy dtype of a descriptor as ``np.lib.format`` writes it; never one that holds objects."""
+    if isinstance(descriptor, list):
+        descriptor = [tuple(tuple(x) if isinstance(x, list) and i == 2 else x for i, x in enumerate(f)) for f in descriptor]
+    try:
+        dtype = np.lib.format.descr_to_dtype(descriptor)
+    except (TypeError, ValueError) as error:
+        raise FormatError(f"not a NumPy dtype: {str(descriptor)[:80]}") from error
+    if dtype.hasobject:
+        raise FormatError("an array of objects where bytes were expected")
+    return dtype
+
+
+def fits_tensor(node: list[Any], live: Any) -> bool:
+    """Whether a live tensor can be filled with a node's bytes."""
+    if not isinstance(live, torch.Tensor) or live.layout is not torch.strided or live.is_meta:
+        return False
+    own = None if type(live) is torch.Tensor else class_name(type(live))
+    fields = node[2]
+    if isinstance(live, torch.nn.parameter.UninitializedTensorMixin):
+        return False
+    return (
+        own == node[1]
+        and str(live.dtype) == fields["dtype"]
+        and list(live.shape) == fields["shape"]
+        and live.device.type == device(fields["device"]).type
+        and (live.is_leaf or not fields["leaf"])
+        and not (live.is_leaf and live.requires_grad and not fields["leaf"])
+        and not live.is_inference()
+    )
+
+
+def fits_array(node: list[Any], live: Any) -> bool:
+    """Whether a live array can be filled with a node's bytes."""
+    if not isinstance(live, np.ndarray) or isinstance(live, np.memmap) or not live.flags.writeable:
+        return False
+    own = None if type(live) is np.ndarray else class_name(type(live))
+    fields = node[2]
+    return own == node[1] and live.dtype == numpy_dtype(fields["dtype"]) and list(live.shape) == fields["shape"]
+
+
+class Memory:
+    """The bytes of one document's blobs, each brought to life once.
+
+    Args:
+        blobs: name to bytes, read when first asked for.
+    """
+
+    def __init__(self, blobs: Mapping[str, Blob]) -> None:
+        self._blobs = blobs
+        self._storages: dict[str, torch.UntypedStorage] = {}
+        self._homes: dict[str, tuple[torch.UntypedStorage, int]] = {}
+
+    def _bytes(self, fields: dict[str, Any]) -> memoryview:
+        try:
+            return self._blobs[fields["blob"]].data
+        except KeyError as error:
+            raise FormatError(f"the checkpoint lacks the bytes of {fields.get('blob')!r}") from error
+
+    def _view(self, fields: dict[str, Any], data: Any) -> np.ndarray[Any, Any]:
+        """The bytes of a tensor or array as ``uint8`` of shape ``(*shape, itemsize)``."""
+        shape, offset = tuple(fields["shape"]), fields["offset"]
+        itemsize = _itemsize(fields)
+        strides = fields["stride"]
+        if strides is None:
+            strides = _contiguous(shape, itemsize)
+        span = 0 if 0 in shape else sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + itemsize
+        if min(shape, default=0) < 0 or min(strides, default=0) < 0 or not 0 <= offset <= len(data) - span:
+            raise FormatError(f"the bytes of {fields['blob']!r} do not hold shape {shape}")
+        if 0 in shape:
+            return np.empty((*shape, itemsize), np.uint8)
+        flat = np.frombuffer(data, np.uint8)[offset:]
+        return np.lib.stride_tricks.as_strided(flat, (*shape, itemsize), (*strides, 1))
+
+    def fill_tensor(self, live: torch.Tensor, fields: dict[str, Any]) -> None:
+        """Copy the bytes into a live tensor, keeping its identity and, where the layout is the same, its storage."""
+        source = self._host_tensor(fields)
+        with torch.no_grad():
+            # .data: a tensor that is part of a graph, and a leaf that wants gradients, can both be written
+            strides = [s * live.element_size() for s in live.stride()]
+            if fields["stride"] is None or _same_layout(fields, strides):
+                live.data.copy_(source)
+            else:
+                live.data = self.new_tensor(fields, torch.Tensor)
+        if live.is_leaf and live.requires_grad != fields["requires_grad"]:
+            live.requires_grad_(fields["requires_grad"])
+        storage = live.untyped_storage()
+        offset = live.storage_offset() * live.element_size() - fields["offset"]
+        if offset >= 0 and fields["stride"] is not None:
+            self._homes.setdefault(fields["blob"], (storage, offset))
+
+    def _host_tensor(self, fields: dict[str, Any]) -> torch.Tensor:
+        dtype = torch_constant("dtype", fields["dtype"])
+        packed = np.ascontiguousarray(self._view(fields, self._bytes(fields)))
+        if not packed.flags.writeable:
+            packed = packed.copy()
+        flat = torch.from_numpy(packed.reshape(-1))
+        result = flat.view(dtype).reshape(fields["shape"]) if packed.size else torch.empty(fields["shape"], dtype=dtype)
+        if fields.get("conj"):
+            result = result.conj()
+        return torch._neg_view(result) if fields.get("neg") else result
+
+    def new_tensor(self, fields: dict[str, Any], cls: type) -> torch.Tensor:
+        """A new tensor of that class, in the memory that it shared with others where it did."""
+        dtype, target = torch_constant("dtype", fields["dtype"]), device(fields["device"])
+        if fields["stride"] is None or fields.get("conj") or fields.get("neg"):
+            made = self._host_tensor(fields).to(target)
+        else:
+            self._view(fields, self._bytes(fields))  # bounds
+            storage, offset = self._home(fields, target)
+            size = _itemsize(fields)
+            stride = [s // size for s in fields["stride"]]
+            made = torch.empty(0, dtype=dtype, device=target)
+            made.set_(storage, (offset + fields["offset"]) // size, fields["shape"], stride)  # type: ignore[call-overload]
+        wants_grad = bool(fields["requires_grad"] and fields["leaf"])
+        if cls is torch.Tensor:
+            return made.requires_grad_(wants_grad) if wants_grad else made
+        if cls is torch.nn.Parameter:
+            return torch.nn.Parameter(made, requires_grad=wants_grad)
+        return torch.Tensor._make_subclass(cls, made, wants_grad)  # type: ignore[no-any-return, attr-defined]
+
+    def _home(self, fields: dict[str, Any], target: torch.device) -> tuple[torch.UntypedStorage, int]:
+        name = fields["blob"]
+        data = self._bytes(fields)
+        home = self._homes.get(name)
+        if home is not None and home[0].device == target and home[0].nbytes() >= home[1] + len(data):
+            return home
+        if name not in self._storages:
+            flat = torch.frombuffer(bytearray(data), dtype=torch.uint8) if len(data) else torch.empty(0, dtype=torch.uint8)
+            self._storages[name] = flat.to(target).untyped_storage()
+        return self._storages[name], 0
+
+    def new_array(self, fields: dict[str, Any], cls: type) -> np.ndarray[Any, Any]:
+        """A new array with the blob's bytes."""
+        dtype = numpy_dtype(fields["dtype"])
+        packed = np.ascontiguousarray(self._view(fields, self._bytes(fields))).copy()
+        shape = tuple(fields["shape"])
+        made = packed.reshape(-1).view(dtype).reshape(shape) if packed.size else np.empty(shape, dtype)
+        if fields["stride"] is not None and list(made.strides) != fields["stride"] and made.ndim > 1:
+            order = sorted(range(made.ndim), key=lambda axis: -fields["stride"][axis])
+            dense = np.ascontiguousarray(made.transpose(order))
+            made = dense.transpose(np.argsort(order))
+        made.flags.writeable = fields["writeable"]
+        return made if cls is np.ndarray else made.view(cls)
+
+    def fill_array(self, live: np.ndarray[Any, Any], fields: dict[str, Any]) -> None:
+        """Copy the bytes into a live array."""
+        live[...] = self.new_array(fields, np.ndarray)
+
+
+def _same_layout(fields: dict[str, Any], strides: list[int]) -> bool:
+    """Equal strides, where a stride of a dimension of size one means nothing."""
+    pairs = zip(fields["shape"], fields["stride"], strides, strict=True)
+    return 0 in fields["shape"] or all(n == 1 or a == b for n, a, b in pairs)
+
+
+def _contiguous(shape: tuple[int, ...], itemsize: int) -> list[int]:
+    strides, step = [], itemsize
+    for size in reversed(shape):
+        strides.append(step)
+        step *= max(size, 1)
+    return strides[::-1]
+
+
+def _itemsize(fields: dict[str, Any]) -> int:
+    name = fields["dtype"]
+    if isinstance(name, str) and name.startswith("torch."):
+        return int(torch_constant("dtype", name).itemsize)
+    return numpy_dtype(name).itemsize
+
+
+def sparse(layout: str, shape: list[int], parts: dict[str, Any]) -> torch.Tensor:
+    """A sparse tensor from its restored parts."""
+    if layout == "torch.sparse_coo":
+        made = torch.sparse_coo_tensor(parts["indices"], parts["values"], shape, check_invariants=True)
+        return made._coalesced_(bool(parts["coalesced"]))
+    if layout == "torch.sparse_csr":
+        return torch.sparse_csr_tensor(parts["crow"], parts["col"], parts["values"], shape, check_invariants=True)
+    raise FormatError(f"unknown layout {layout!r}")

@@ -1,0 +1,145 @@
+"""Taking the state at a loop's head: the user's frames, their modules' globals, the loop's iterator, the RNGs.
+
+The document of a level is JSON::
+
+    {"chain":    [{"site": …, "entry": …, "done": …}, …]   outermost loop first
+     "frames":   [{"function": …, "names": […], "variables": [[name, ref], …]}, …]
+     "modules":  [{"module": …, "names": […], "variables": [[name, ref], …]}, …]
+     "iterator": ref or null
+     "rng":      ref
+     "nodes":    […]}
+
+``names`` are all names that were bound; those that are not among the variables were dead, or belong to
+re-execution.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from types import CodeType, FrameType
+from typing import Any
+
+import torch
+
+from survivor.state import rng
+from survivor.state.encode import Encoder
+from survivor.state.scope import Scope
+from survivor.training import frames as frame_access
+from survivor.training.liveness import dead_names, live_variables
+from survivor.training.records import Level, Record
+
+_INDEX = re.compile(r"\[[^\]]*\]")
+
+
+@dataclass
+class Capture:
+    """One level, together with what the engine must decide about before it counts.
+
+    Attributes:
+        level: the state; its blobs look at live memory until `freeze`.
+        graph: path and tensor of everything that still hangs on an autograd graph.
+        opaque: path and object of everything that was not carried.
+    """
+
+    level: Level
+    graph: list[tuple[str, torch.Tensor]]
+    opaque: list[tuple[str, Any]]
+    keep: Any = field(default=None, repr=False)
+
+
+def user_frames(frame: FrameType, scope: Scope) -> list[FrameType]:
+    """The user's frames from the outermost to ``frame``."""
+    return frame_access.user_frames(frame, lambda code: code.co_filename in scope.files)
+
+
+def code_name(code: CodeType) -> str:
+    """A function's name within its file."""
+    return getattr(code, "co_qualname", code.co_name)
+
+
+def capture(
+    record: Record, chain: list[Record], scope: Scope, ignore: Iterable[str], *, at_end: bool = False
+) -> Capture:
+    """Read the state at the head of ``record``, the last of ``chain``; ``at_end``: it has ended."""
+    encoder = Encoder(scope, ignore)
+    stack = user_frames(record.frame, scope)
+    document: dict[str, Any] = {"chain": [r.address for r in chain]}
+    main = stack[0] if stack and stack[0].f_code.co_name == "<module>" else None
+    document["modules"] = [
+        _module(encoder, name, main if main is not None and main.f_globals is module.__dict__ else None)
+        for name, module in list(scope.modules.items())
+    ]
+    document["frames"] = [_frame(encoder, frame) for frame in stack if frame.f_code.co_name != "<module>"]
+    document["iterator"] = None
+    if record.iterator is not None and not at_end:
+        document["iterator"] = encoder.ref(record.iterator, -1, "<iterator>")
+    document["rng"] = encoder.ref(rng.read_all(), -1, "rng")
+    document["nodes"] = encoder.nodes
+    blobs = encoder.finish()
+    return Capture(
+        level=Level(document, blobs),
+        graph=[(_general(encoder.path(number)), tensor) for number, tensor in encoder.graph_tensors],
+        opaque=[(encoder.path(number), value) for number, value in encoder.opaque.items()],
+        keep=encoder,
+    )
+
+
+def _module(encoder: Encoder, name: str, frame: FrameType | None) -> dict[str, Any]:
+    module = encoder.scope.modules[name]
+    variables = {k: v for k, v in vars(module).items() if not (k.startswith("__") and k.endswith("__"))}
+    names = list(variables)
+    if frame is not None:
+        others = tuple(code for other, code in encoder.scope.codes.items() if other != name)
+        for dead in dead_names(frame.f_code, frame.f_lasti, others):
+            variables.pop(dead, None)
+    plain = {k: v for k, v in variables.items() if not isinstance(v, type(sys)) and k not in encoder.ignore}
+    return {"module": name, "names": names, "variables": encoder.namespace(plain)}
+
+
+def _frame(encoder: Encoder, frame: FrameType) -> dict[str, Any]:
+    variables = frame_access.read(frame)
+    live = live_variables(frame.f_code, frame.f_lasti)
+    carried = {k: v for k, v in variables.items() if k in live and k not in encoder.ignore}
+    return {
+        "function": code_name(frame.f_code),
+        "names": list(variables),
+        "variables": encoder.namespace(carried),
+    }
+
+
+def _general(path: str) -> str:
+    """A path without its indices: what is learned of one element of a list holds for the next."""
+    return _INDEX.sub("[]", path)
+
+
+def freeze(level: Level) -> Level:
+    """The same level with its own copy of the bytes, so that training may go on."""
+    from survivor.checkpoint.snapshot import Blob
+
+    blobs = {
+        name: Blob(name=name, dtype=blob.dtype, shape=blob.shape, data=memoryview(bytes(blob.data)))
+        for name, blob in level.blobs.items()
+    }
+    return Level(level.document, blobs)
+
+
+def inside_unwatched_loop(frame: FrameType, running: dict[FrameType, list[Record]], scope: Scope) -> str | None:
+    """The key of a loop that a user's frame stands in the body of although nobody watches it."""
+    current: FrameType | None = frame
+    while current is not None:
+        for site in sites_of(current.f_code, scope):
+            if site.first_line < current.f_lineno <= site.last_line and all(
+                record.site is not site for record in running.get(current, ())
+            ):
+                return str(site.key)
+        current = current.f_back
+    return None
+
+
+def sites_of(code: CodeType, scope: Scope) -> Iterator[Any]:
+    """The watched loops of a code object's own body."""
+    line = 0 if code.co_name == "<module>" else code.co_firstlineno
+    yield from scope.sites_by_code.get((code.co_filename, line, code.co_name), ())

@@ -1,0 +1,334 @@
+"""The engine: decides at the heads of loops what is captured, saved and restored.
+
+It learns which loops train by watching ``backward`` (dynamic; the source's names only give a hint for
+the first iteration), keeps a frozen level for each outer loop whose iterations are long enough to pay
+for it, and makes a checkpoint at a head where
+
+- every outer loop on the chain has its level, and every sibling that has ended left one,
+- no graph of earlier iterations is used again (`survivor.training.graphs`),
+- nobody stands in a loop that is not watched.
+
+Where one of these does not hold the next head is tried; an outer loop's head is always simpler.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType
+from typing import Any, Protocol
+
+from survivor.checkpoint.snapshot import Blob, Snapshot
+from survivor.errors import NotResumableError, SurvivorError
+from survivor.state import generators, loaders, rng
+from survivor.state.encode import Encoder
+from survivor.state.scope import Scope
+from survivor.training import importer, watch
+from survivor.training.capture import Capture, capture, freeze, inside_unwatched_loop
+from survivor.training.graphs import Graphs
+from survivor.training.loops import Hooks
+from survivor.training.plan import Plan
+from survivor.training.records import Context, Ended, Level, Record
+from survivor.training.replay import Replay
+from survivor.training.sites import Site
+
+#: How much of an outer iteration's expected time its level may cost, when the user asks for 1% in all.
+_UNKNOWN_LEVELS_S = 1.0
+_END_LEVELS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the user chose.
+
+    Attributes:
+        every_s: seconds between checkpoints at most; 0 saves at every safe point.
+        overhead: share of run time that saving may cost.
+        allow_partial: go on although some objects can't be carried.
+        ignore: names of variables and attributes that are left to re-execution.
+        accept_changes: go on although the script was edited.
+    """
+
+    every_s: float = 30.0
+    overhead: float = 0.01
+    allow_partial: bool = False
+    ignore: tuple[str, ...] = ()
+    accept_changes: bool = False
+
+
+class Link(Protocol):
+    """The engine's way to the store and to the user; see `survivor.training.link`."""
+
+    def save(self, snapshot: Snapshot, *, final: bool) -> None: ...  # noqa: D102
+    def leave(self) -> Any: ...  # noqa: D102
+    def refuse(self, error: SurvivorError) -> Any: ...  # noqa: D102
+    def note(self, text: str) -> None: ...  # noqa: D102
+    def warn(self, text: str) -> None: ...  # noqa: D102
+
+
+class Stored(Protocol):
+    """A checkpoint that was read back."""
+
+    @property
+    def document(self) -> Any: ...  # noqa: D102
+    def blobs(self) -> Any: ...  # noqa: D102
+
+
+class Engine:
+    """One training process.
+
+    Args:
+        link: to the store and the user.
+        settings: what the user chose.
+        user_root: folder whose modules are the user's.
+    """
+
+    def __init__(self, link: Link, settings: Settings, user_root: Path) -> None:
+        self.link = link
+        self.settings = settings
+        self.scope = Scope(user_root)
+        self.sites: list[Site] = []
+        self.clock = time.monotonic
+        self.hooks = Hooks(self)
+        self.replay: Replay | None = None
+        self.graphs = Graphs()
+        self.plan = Plan(settings, link)
+        self.step = 0
+        self._due = 0.0
+        self._stop_reason: str | None = None
+        self._capture_cost_s = 0.0
+        self._unknown_levels_s = 0.0
+        self._origin: dict[str, Any] | None = None
+
+    # --- for the bootstrap ----------------------------------------------------------------------
+
+    def begin(self, checkpoint: Stored | None) -> None:
+        """Set up hooks and RNGs before the script's first line runs."""
+        loaders.install()
+        watch.install(self._trained)
+        self.hooks.install()
+        if checkpoint is None:
+            encoder = Encoder(self.scope)
+            state = rng.read_all()
+            self._origin = {"rng": encoder.ref(state), "nodes": encoder.nodes}
+            self._origin_blobs = encoder.finish()
+            self._origin_blobs = freeze(Level({}, self._origin_blobs)).blobs
+        else:
+            self.replay = Replay(self, checkpoint.document, checkpoint.blobs())
+            self.step = self.replay.step
+            self._origin, self._origin_blobs = self.replay.restore_origin()
+        self._due = self.clock()
+
+    def compile(self, source: bytes | str, filename: str, module_name: str) -> CodeType:
+        """The instrumented code of a module of the user's."""
+        return importer.compile_module(self, source, filename, module_name)
+
+    def install_import_hook(self) -> None:
+        """From now on, instrument the user's modules when they are imported."""
+        importer.install(self)
+
+    def finish(self) -> None:
+        """The script has ended.
+
+        Raises:
+            DivergedError: it ended before it came to the loop that the checkpoint was taken in.
+        """
+        if self.replay is not None:
+            self.replay.never_reached()
+
+    def request_stop(self, reason: str) -> None:
+        """Save at the next safe point and end; callable from any thread."""
+        self._stop_reason = reason
+        self._due = 0.0
+
+    def resumed(self) -> None:
+        """The replay is over; the script trains on."""
+        now = self.clock()
+        self._due = now if self._stop_reason is not None else now + min(1.0, self.settings.every_s)
+
+    # --- for the hooks --------------------------------------------------------------------------
+
+    def open_iterator(self, iterable: Iterable[Any]) -> Iterator[Any]:
+        """The iterator of a loop that is entered."""
+        iterator = iter(iterable)
+        generators.tap(iterator)
+        return iterator
+
+    def drives(self, record: Record) -> bool:
+        """Whether a generator is being put back where it was, and this is one of its loops."""
+        return generators.drives(record)
+
+    def skips(self, record: Record) -> bool:
+        """During a replay: whether this loop had ended before the checkpoint was taken."""
+        assert self.replay is not None
+        return self.replay.skips(record)
+
+    def head(self, record: Record) -> None:
+        """The top of an iteration: a safe point, perhaps."""
+        if self.replay is not None:
+            self.replay.head(record)
+            record.head_at = self.clock()
+            return
+        site = record.site
+        if record.context.entries:
+            record.context = Context()
+        record.level = None
+        if not (site.trains or site.hinted):
+            if record.done == 0 and site.entries == 1 and self._unknown_levels_s < _UNKNOWN_LEVELS_S:
+                self._take_level(record, self.clock())
+            return
+        self.step += 1
+        now = self.clock()
+        if record.done:
+            took = now - record.head_at
+            site.body_s = took if site.body_s == 0.0 else 0.7 * site.body_s + 0.3 * took
+        record.head_at = now
+        if self.graphs.watching:
+            self.graphs.tick()
+        due = now >= self._due
+        if due and site.trains:
+            taken = self._safe_point(record, now)
+            if taken is not None and (site.outer or record.done == 0):
+                record.level = freeze(taken.level)
+            if taken is not None:
+                return
+        if (site.outer or (site.hinted and not site.trains)) and self._level_pays(record):
+            self._take_level(record, now)
+
+    def ended(self, record: Record) -> None:
+        """A loop has run to its end, or is about to be left by ``break``."""
+        if not record.trained or self.replay is not None:
+            return
+        level = None
+        chain = self.hooks.chain(record.frame)
+        root_like = record.parent is self.hooks.root and len(record.parent.ended) < _END_LEVELS
+        lasted = self.clock() - record.entered_at
+        if root_like or self.settings.every_s == 0 or self._capture_cost_s <= self.settings.overhead * lasted:
+            taken = self._capture(record, chain[: chain.index(record) + 1], at_end=True)
+            level = freeze(taken.level) if taken is not None else None
+        record.parent.ended.append(
+            Ended(site=record.site.key, entry=record.entry, broke=record.broke, level=level)
+        )
+
+    def abandoned(self, record: Record) -> None:
+        """A loop was left by ``return`` or an exception: it can't be skipped by a resumed run."""
+        if record.trained and self.replay is None:
+            record.parent.ended.append(Ended(site=record.site.key, entry=record.entry, broke=True, level=None))
+
+    def _trained(self, frame: Any) -> None:
+        """A backward pass or an optimizer step: the loops around it train."""
+        self.graphs.backward_seen()
+        innermost = self.hooks.innermost(frame)
+        if innermost is None or innermost.trained or self.hooks.off:
+            return
+        chain = self.hooks.chain(frame)
+        for record in chain:
+            record.trained = True
+            record.site.trains = True
+            record.site.cold = False
+        for record in chain[:-1]:
+            record.site.outer = True
+
+    # --- safe points ----------------------------------------------------------------------------
+
+    def _level_pays(self, record: Record) -> bool:
+        if self.settings.every_s == 0 or record.done == 0:
+            return True
+        return self._capture_cost_s <= self.settings.overhead * record.site.body_s
+
+    def _take_level(self, record: Record, now: float) -> None:
+        chain = self.hooks.chain(record.frame)
+        taken = self._capture(record, chain)
+        if taken is not None:
+            record.level = freeze(taken.level)
+        if not record.site.trains:
+            self._unknown_levels_s += self.clock() - now
+
+    def _capture(self, record: Record, chain: list[Record], *, at_end: bool = False) -> Capture | None:
+        """The state at this head, or ``None`` where it is not a safe point."""
+        begin = self.clock()
+        taken = capture(record, chain, self.scope, self.settings.ignore, at_end=at_end)
+        self._capture_cost_s = max(self.clock() - begin, 0.7 * self._capture_cost_s)
+        if not self.graphs.closed(taken.graph):
+            return None
+        return taken
+
+    def _safe_point(self, record: Record, now: float) -> Capture | None:
+        """Save here if it can be done; the next head is tried otherwise."""
+        chain = self.hooks.chain(record.frame)
+        blocked = self._why_not(record, chain)
+        taken = None if blocked else self._capture(record, chain)
+        if taken is None:
+            self.plan.postponed(blocked or self.graphs.why, since=now - self._due)
+            return None
+        if self._stop_reason is None:
+            try:
+                self.plan.check(taken.opaque)
+            except NotResumableError as error:
+                self.link.refuse(error)
+        self.link.save(self._snapshot(record, chain, taken), final=self._stop_reason is not None)
+        if self._stop_reason is not None:
+            self.link.leave()
+        end = self.clock()
+        cost = end - now
+        self._due = end + min(self.settings.every_s, cost / self.settings.overhead)
+        return taken
+
+    def _why_not(self, record: Record, chain: list[Record]) -> str:
+        if not chain or chain[-1] is not record:
+            return f"{record.site} runs inside something that is not on the stack"
+        for outer in chain[:-1]:
+            if outer.level is None:
+                return f"{outer.site} has iterations too short for a snapshot of its own"
+        contexts = [self.hooks.root, *(outer.context for outer in chain[:-1])]
+        for context in contexts:
+            for ended in context.ended:
+                if ended.level is None:
+                    return f"the training loop {ended.site} has ended in this iteration"
+        unwatched = inside_unwatched_loop(record.frame, self.hooks.running, self.scope)
+        if unwatched is not None:
+            for site in self.sites:
+                if site.key == unwatched:
+                    site.cold, site.hinted = False, True
+            return f"{unwatched} is not watched yet"
+        return ""
+
+    def _snapshot(self, record: Record, chain: list[Record], taken: Capture) -> Snapshot:
+        blobs: dict[str, Blob] = {}
+        documents = []
+        levels = [outer.level for outer in chain[:-1]] + [taken.level]
+        for i, level in enumerate(levels):
+            assert level is not None
+            documents.append(level.document)
+            blobs |= _prefixed(level, "" if level is taken.level else f"level{i}/")
+        ended = []
+        for i, context in enumerate([self.hooks.root, *(outer.context for outer in chain[:-1])]):
+            ended.append([])
+            for j, past in enumerate(context.ended):
+                assert past.level is not None
+                blobs |= _prefixed(past.level, f"ended{i}.{j}/")
+                ended[i].append(
+                    {"site": past.site, "entry": past.entry, "broke": past.broke, "state": past.level.document}
+                )
+        assert self._origin is not None
+        blobs |= _prefixed(Level({}, self._origin_blobs), "origin/")
+        document = {
+            "kind": "training",
+            "step": self.step,
+            "origin": self._origin,
+            "levels": documents,
+            "ended": ended,
+        }
+        position = ", ".join(str(r) for r in chain)
+        return Snapshot(document=document, blobs=blobs, step=self.step, position=position)
+
+
+def _prefixed(level: Level, prefix: str) -> dict[str, Blob]:
+    if not prefix:
+        return level.blobs
+    return {
+        prefix + name: Blob(name=prefix + name, dtype=blob.dtype, shape=blob.shape, data=blob.data)
+        for name, blob in level.blobs.items()
+    }

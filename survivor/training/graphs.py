@@ -1,0 +1,74 @@
+"""Whether an autograd graph that is alive at a loop's head is used again: if so, it is no safe point.
+
+A graph can't be stored. At most heads the tensors that still hang on one are leftovers (the last loss),
+or are detached by the script first thing (a hidden state): they are carried by value. A script may also
+collect losses over several iterations and go backward through all of them (REINFORCE, truncated
+back-propagation): a checkpoint between would lose the graph.
+
+Which it is can only be seen from what training does: a hook is put on the graph's node, and if a later
+backward pass runs through it, that place (a path in the state, indices left out) is known to be *used*.
+A place whose graph was let alone by two iterations with a backward pass is known to be *dead*.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+_ITERATIONS_TO_TRUST = 2
+
+
+class Graphs:
+    """What has been seen of graphs at the heads of loops."""
+
+    def __init__(self) -> None:
+        self.why = ""
+        self._used: set[str] = set()
+        self._dead: set[str] = set()
+        self._observed: dict[str, int] = {}
+        self._backward_since_tick = False
+
+    @property
+    def watching(self) -> bool:
+        """Whether some place is still being observed."""
+        return bool(self._observed)
+
+    def backward_seen(self) -> None:
+        """A backward pass runs."""
+        self._backward_since_tick = True
+
+    def tick(self) -> None:
+        """A training loop's head."""
+        if not self._backward_since_tick:
+            return
+        self._backward_since_tick = False
+        for path in list(self._observed):
+            self._observed[path] += 1
+            if self._observed[path] > _ITERATIONS_TO_TRUST:
+                del self._observed[path]
+                self._dead.add(path)
+
+    def closed(self, found: list[tuple[str, torch.Tensor]]) -> bool:
+        """Whether none of the graphs found at a head is used by what follows, as far as has been seen."""
+        open_paths = []
+        for path, tensor in found:
+            if path in self._dead and path not in self._used:
+                self._watch(path, tensor)  # belief is checked as long as it is relied on
+                continue
+            open_paths.append(path)
+            if path not in self._used:
+                self._observed.setdefault(path, 0)
+                self._watch(path, tensor)
+        self.why = f"the graph of {open_paths[0]} may be used again" if open_paths else ""
+        return not open_paths
+
+    def _watch(self, path: str, tensor: torch.Tensor) -> None:
+        node: Any = tensor.grad_fn
+
+        def used(*_: Any) -> None:
+            self._used.add(path)
+            self._dead.discard(path)
+            self._observed.pop(path, None)
+
+        node.register_prehook(used)

@@ -1,0 +1,246 @@
+"""The calls that rewritten source makes: the hot path of survivor.
+
+A loop that trains nothing costs one call per entry and nothing per iteration once that is known; a
+training loop costs a flag and a clock per iteration. Whatever is more than that happens in `Engine`,
+which these hooks call at the heads of loops only.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import sys
+from _thread import get_ident
+from collections.abc import Iterable, Iterator
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from survivor.state.generators import Lanes
+from survivor.training.records import Context, Record
+from survivor.training.rewrite import HOOK
+
+if TYPE_CHECKING:
+    from survivor.training.engine import Engine
+
+_END: Any = object()
+#: Entries without training after which a loop that the source gives no hint of is let go.
+_COLD_AFTER = 30
+
+
+class Hooks:
+    """``__survivor__`` in rewritten source; one per process."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._thread = get_ident()
+        self._is_compiling = torch.compiler.is_compiling
+        self.running: dict[FrameType, list[Record]] = {}
+        self.root = Context()
+        self.off = False
+        self._skipped_by_break: str | None = None
+
+    def install(self) -> None:
+        """Make these hooks the ones that rewritten source finds; forked children run without them."""
+        setattr(builtins, HOOK, self)
+        Lanes.running = self.running
+        os.register_at_fork(after_in_child=self._turn_off)
+
+    def _turn_off(self) -> None:
+        self.off = True
+
+    # --- for ------------------------------------------------------------------------------------
+
+    def loop(self, number: int, iterable: Iterable[Any]) -> Iterable[Any]:
+        """The iterable of a ``for`` statement, watched if it may train."""
+        if self._is_compiling() or self.off or get_ident() != self._thread:
+            return iterable
+        engine = self._engine
+        site = engine.sites[number]
+        frame = sys._getframe(1)
+        if site.cold:
+            # counted, since a cold loop can share its site with a replayed one
+            self.context_of(frame, site.in_generator).enter(site.key)
+            return iterable
+        record = self._enter(number, frame)
+        if engine.drives(record):
+            return self._drive(record)
+        if engine.replay is not None and engine.skips(record):
+            return ()
+        record.iterator = engine.open_iterator(iterable)
+        return self._drive(record)
+
+    def _drive(self, record: Record) -> Iterator[Any]:
+        running = self.running
+        frame, site, head = record.frame, record.site, self._engine.head
+        records = running.setdefault(frame, [])
+        records.append(record)
+        try:
+            if site.in_generator and record.started:  # put in the middle of a body, see state.generators
+                yield record.item
+                record.done += 1
+            while True:
+                head(record)
+                item = next(record.iterator, _END)  # type: ignore[arg-type]
+                if item is _END:
+                    break
+                if site.in_generator:
+                    record.item, record.yields = item, 0
+                yield item
+                del item
+                record.done += 1
+            self._leave(record, completed=True)
+        finally:
+            self._leave(record, completed=False)
+
+    # --- while ----------------------------------------------------------------------------------
+
+    def enter(self, number: int) -> None:
+        """A ``while`` statement is reached."""
+        if self._is_compiling() or self.off or get_ident() != self._thread:
+            return
+        frame = sys._getframe(1)
+        record = self._enter(number, frame)
+        self.running.setdefault(frame, []).append(record)
+        if not self._engine.drives(record) and self._engine.replay is not None and self._engine.skips(record):
+            record.iterator = iter(())  # says that it is skipped
+
+    def tick(self, number: int) -> bool:
+        """The top of a ``while`` body; false ends the loop, as a loop that had ended is skipped."""
+        if self._is_compiling() or self.off or get_ident() != self._thread:
+            return True
+        record = self._top(sys._getframe(1), number)
+        if record is None:
+            return True
+        if record.iterator is not None:
+            return False
+        if record.forced == 2:  # the body that was in progress goes on
+            record.forced = 1
+            return True
+        record.forced = 0
+        if record.started:
+            record.done += 1
+        record.started = True
+        record.yields = 0
+        self._engine.head(record)
+        return True
+
+    def forced(self, number: int) -> bool:
+        """Whether a ``while`` whose test is false goes on all the same: it is being put in the middle of a body."""
+        record = self._top(sys._getframe(1), number)
+        if record is None or not record.forced:
+            return False
+        record.forced = 0
+        return True
+
+    def exit(self, number: int) -> None:
+        """A ``while`` statement is left, whichever way."""
+        if self._is_compiling() or self.off or get_ident() != self._thread:
+            return
+        record = self._top(sys._getframe(1), number)
+        if record is not None:
+            skipped = record.iterator is not None
+            self._leave(record, completed=sys.exc_info()[0] is None and not record.broke and not skipped)
+
+    # --- ends -----------------------------------------------------------------------------------
+
+    def left(self, number: int) -> None:
+        """A ``break`` is about to run."""
+        if self._is_compiling() or self.off or get_ident() != self._thread:
+            return
+        record = self._top(sys._getframe(1), number)
+        if record is not None:
+            record.broke = True
+            self._engine.ended(record)
+
+    def completed(self, number: int) -> bool:
+        """Whether the ``else`` of a loop runs: not when the loop was skipped and had ended by ``break``."""
+        if self._is_compiling() or self.off or get_ident() != self._thread:
+            return True
+        if self._skipped_by_break == self._engine.sites[number].key:
+            self._skipped_by_break = None
+            return False
+        return True
+
+    def skip(self, site: str, *, broke: bool) -> None:
+        """Note that a loop is skipped; its ``else`` runs unless it had ended by ``break``."""
+        self._skipped_by_break = site if broke else None
+
+    def _leave(self, record: Record, *, completed: bool) -> None:
+        records = self.running.get(record.frame)
+        if records is None or record not in records:
+            return
+        if completed:
+            self._engine.ended(record)
+        del records[records.index(record) :]
+        if not records:
+            del self.running[record.frame]
+        if not completed and not record.broke:
+            self._engine.abandoned(record)
+        record.iterator = None
+
+    # --- generators -----------------------------------------------------------------------------
+
+    def resumed(self, value: Any) -> Any:
+        """The value of a ``yield``, when its generator goes on."""
+        if not self.off:
+            records = self.running.get(sys._getframe(1))
+            if records:
+                records[-1].yields += 1
+        return value
+
+    # --- where we are ---------------------------------------------------------------------------
+
+    def _enter(self, number: int, frame: FrameType) -> Record:
+        engine = self._engine
+        site = engine.sites[number]
+        parent = self.context_of(frame, site.in_generator)
+        site.entries += 1
+        if site.entries > _COLD_AFTER and not (site.trains or site.hinted or site.in_generator):
+            site.cold = site.kind == "for" and engine.replay is None
+        now = engine.clock()
+        return Record(
+            site=site, frame=frame, entry=parent.enter(site.key), parent=parent, entered_at=now, head_at=now
+        )
+
+    def context_of(self, frame: FrameType, in_generator: bool) -> Context:
+        """The iteration that a loop in ``frame`` is entered in."""
+        records = self.running.get(frame)
+        if records:
+            return records[-1].context
+        if in_generator:
+            return Context()  # a generator's own loops do not depend on when it is resumed
+        outer = frame.f_back
+        while outer is not None:
+            records = self.running.get(outer)
+            if records:
+                return records[-1].context
+            outer = outer.f_back
+        return self.root
+
+    def _top(self, frame: FrameType, number: int) -> Record | None:
+        site = self._engine.sites[number]
+        for record in reversed(self.running.get(frame, ())):
+            if record.site is site:
+                return record
+        return None
+
+    def chain(self, frame: FrameType | None) -> list[Record]:
+        """The running loops from the outermost to those of ``frame``, along the calls."""
+        parts: list[list[Record]] = []
+        while frame is not None:
+            records = self.running.get(frame)
+            if records:
+                parts.append(records)
+            frame = frame.f_back
+        return [record for records in reversed(parts) for record in records]
+
+    def innermost(self, frame: FrameType | None) -> Record | None:
+        """The innermost running loop on the call stack that ends in ``frame``."""
+        while frame is not None:
+            records = self.running.get(frame)
+            if records:
+                return records[-1]
+            frame = frame.f_back
+        return None

@@ -1,0 +1,95 @@
+"""What is known of the loops that are running now: one record a loop, with what its current iteration has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from survivor.checkpoint.snapshot import Blob
+from survivor.training.sites import Site
+
+
+@dataclass(frozen=True)
+class Level:
+    """The state at one loop's head (or end), frozen: part of a checkpoint.
+
+    Attributes:
+        document: the state tree, see `survivor.training.capture`.
+        blobs: its bytes, by the names that the document uses.
+    """
+
+    document: dict[str, Any]
+    blobs: dict[str, Blob]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A training loop that has ended in its parent's current iteration; ``level`` is the state it left."""
+
+    site: str
+    entry: int
+    broke: bool
+    level: Level | None
+
+
+@dataclass
+class Context:
+    """What happened in one iteration of a parent loop (or at the top of the script, or of a generator)."""
+
+    entries: dict[str, int] = field(default_factory=dict)
+    ended: list[Ended] = field(default_factory=list)
+
+    def enter(self, site: str) -> int:
+        """Count an entry into a loop; returns its number, from 0."""
+        number = self.entries.get(site, -1) + 1
+        self.entries[site] = number
+        return number
+
+
+@dataclass(eq=False)
+class Record:
+    """One running loop.
+
+    Attributes:
+        site: the loop statement.
+        frame: the frame that it runs in.
+        entry: its number among the entries of this site in the parent's iteration.
+        parent: the context that it was entered in.
+        iterator: where its items come from (``for`` only).
+        done: bodies that have ended.
+        item: the item of the body in progress (in generators only, where a body is interrupted).
+        yields: resumptions of the generator since this loop's head.
+        trained: a backward pass was seen inside this record.
+        level: the state at the head of the current iteration, when a loop inside may need it.
+        entered_at, head_at: times (monotonic, seconds) of the entry and of the last head.
+        broke: it was left by ``break``.
+        forced: while it is positive the test of a ``while`` is taken as true, see `Hooks.forced`.
+    """
+
+    site: Site
+    frame: FrameType
+    entry: int
+    parent: Context
+    iterator: Iterator[Any] | None = None
+    done: int = 0
+    item: Any = None
+    yields: int = 0
+    trained: bool = False
+    started: bool = False
+    broke: bool = False
+    forced: int = 0
+    level: Level | None = None
+    entered_at: float = 0.0
+    head_at: float = 0.0
+    context: Context = field(default_factory=Context)
+
+    @property
+    def address(self) -> dict[str, Any]:
+        """Where this loop stands, for a checkpoint."""
+        return {"site": self.site.key, "entry": self.entry, "done": self.done}
+
+    def __str__(self) -> str:
+        """The position for people: ``epoch 3``."""
+        return f"{self.site.label} {self.done}"

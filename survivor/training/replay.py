@@ -1,0 +1,198 @@
+"""Coming back: the script runs again from its first line, and its loops are put where the checkpoint says.
+
+Outermost first, each loop of the checkpoint's chain is recognised when it is entered (by its site and its
+number among the entries in the parent's iteration), its level is restored, and the script goes on from
+there: it runs the way to the next inner loop again, from the very state it had then. Training loops that
+had ended on that way are skipped, and what they had left is put in place. When the innermost level is
+restored the replay is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from survivor.checkpoint.snapshot import Blob
+from survivor.errors import DivergedError, FormatError
+from survivor.state import loaders, rng
+from survivor.state.decode import MISSING, Decoder
+from survivor.training import frames
+from survivor.training.capture import code_name, user_frames
+from survivor.training.quiet import Quiet
+from survivor.training.records import Context, Ended, Level, Record
+
+if TYPE_CHECKING:
+    from survivor.training.engine import Engine
+
+
+class _Prefixed(Mapping[str, Blob]):
+    """The blobs of one level, under the names that its document uses."""
+
+    def __init__(self, blobs: Mapping[str, Blob], prefix: str) -> None:
+        self._blobs = blobs
+        self._prefix = prefix
+
+    def __getitem__(self, name: str) -> Blob:
+        return self._blobs[self._prefix + name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name[len(self._prefix) :] for name in self._blobs if name.startswith(self._prefix))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class Replay:
+    """The way from the script's first line to the checkpoint's innermost loop.
+
+    Args:
+        engine: the engine that is coming back.
+        document: the checkpoint's document.
+        blobs: its bytes.
+    """
+
+    def __init__(self, engine: Engine, document: dict[str, Any], blobs: Mapping[str, Blob]) -> None:
+        if document.get("kind") != "training":
+            raise FormatError("the checkpoint holds no training state")
+        self._engine = engine
+        self._document = document
+        self._blobs = blobs
+        self._matched: list[Record] = []
+        self.step: int = document["step"]
+        self._quiet = Quiet()
+        loaders.deferring = True
+
+    def restore_origin(self) -> tuple[dict[str, Any], dict[str, Blob]]:
+        """Set the RNGs to where the first session began; returns the origin's document and bytes."""
+        origin = self._document["origin"]
+        blobs = dict(_Prefixed(self._blobs, "origin/"))
+        decoder = Decoder(origin["nodes"], blobs, self._engine.scope)
+        rng.write_all(decoder.value(origin["rng"]))
+        return origin, blobs
+
+    # --- at the loops -------------------------------------------------------------------------
+
+    def _context(self) -> Context:
+        return self._matched[-1].context if self._matched else self._engine.hooks.root
+
+    def skips(self, record: Record) -> bool:
+        """Whether this loop had ended; if so its end state is put in place."""
+        depth = len(self._matched)
+        if record.parent is not self._context():
+            return False
+        for index, past in enumerate(self._document["ended"][depth]):
+            if (past["site"], past["entry"]) == (record.site.key, record.entry):
+                blobs = _Prefixed(self._blobs, f"ended{depth}.{index}/")
+                record.site.trains = True
+                self._restore(record, past["state"], blobs)
+                self._engine.hooks.skip(past["site"], broke=past["broke"])
+                level = Level(past["state"], dict(blobs))
+                ended = Ended(site=past["site"], entry=past["entry"], broke=past["broke"], level=level)
+                record.parent.ended.append(ended)
+                return True
+        return False
+
+    def head(self, record: Record) -> None:
+        """A loop's head: the place, perhaps, that the next level is restored at."""
+        self._check_passed(record)
+        levels = self._document["levels"]
+        depth = len(self._matched)
+        target = levels[depth]["chain"][-1]
+        if (record.site.key, record.entry) != (target["site"], target["entry"]) or record.done:
+            return
+        if record.parent is not self._context() and not record.site.in_generator:
+            return
+        blobs = _Prefixed(self._blobs, f"level{depth}/" if depth < len(levels) - 1 else "")
+        record.done = target["done"]
+        record.site.trains = record.trained = True
+        self._restore(record, levels[depth], blobs)
+        self._matched.append(record)
+        if depth < len(levels) - 1:
+            record.site.outer = True
+            record.level = Level(levels[depth], dict(blobs))
+            record.context = Context()
+        else:
+            self._done()
+
+    def _check_passed(self, record: Record) -> None:
+        if record in self._matched:
+            depth = self._matched.index(record)
+            if record.done != self._document["levels"][depth]["chain"][-1]["done"]:
+                self.never_reached()
+
+    def _done(self) -> None:
+        engine = self._engine
+        engine.replay = None
+        loaders.deferring = False
+        self._quiet.end()
+        engine.resumed()
+
+    def never_reached(self) -> None:
+        """Stop: the script did not come back to the loop of the checkpoint.
+
+        Raises:
+            DivergedError: always.
+        """
+        target = self._document["levels"][len(self._matched)]["chain"][-1]
+        self._quiet.end()
+        raise DivergedError(
+            f"the script did not come to the loop {target['site']} again, in which the checkpoint was taken",
+            advice="if the script or its data were changed, --fresh starts over and keeps the old job folder aside",
+        )
+
+    # --- one level ----------------------------------------------------------------------------
+
+    def _restore(self, record: Record, document: dict[str, Any], blobs: Mapping[str, Blob]) -> None:
+        engine = self._engine
+        stack = [f for f in user_frames(record.frame, engine.scope) if f.f_code.co_name != "<module>"]
+        names = [code_name(frame.f_code) for frame in stack]
+        if names != [entry["function"] for entry in document["frames"]]:
+            raise DivergedError(
+                f"{record.site} was reached through {' > '.join(names)}; the checkpoint was taken in "
+                + " > ".join(entry["function"] for entry in document["frames"]),
+            )
+        decoder = Decoder(document["nodes"], blobs, engine.scope)
+        spaces: list[tuple[dict[str, Any], Any]] = []
+        for entry in document["modules"]:
+            module = engine.scope.modules.get(entry["module"])
+            if module is not None:
+                spaces.append((entry, module))
+        for entry, module in spaces:
+            for name, reference in entry["variables"]:
+                decoder.pair(reference, vars(module).get(name, MISSING))
+        for entry, frame in zip(document["frames"], stack, strict=True):
+            variables = frames.read(frame)
+            for name, reference in entry["variables"]:
+                decoder.pair(reference, variables.get(name, MISSING))
+        decoder.pair(document["iterator"], record.iterator)
+        decoder.settle()
+        self._fill(decoder, record, document, spaces, stack)
+        if decoder.driven:
+            decoder.again()
+            self._fill(decoder, record, document, spaces, stack)
+        rng.write_all(decoder.value(document["rng"]))
+
+    def _fill(
+        self, decoder: Decoder, record: Record, document: dict[str, Any], spaces: list[Any], stack: list[Any]
+    ) -> None:
+        for entry, module in spaces:
+            values, gone = _split(decoder, entry, vars(module))
+            gone = {name for name in gone if not name.startswith("__")}
+            vars(module).update(values)
+            for name in gone:
+                del vars(module)[name]
+        for entry, frame in zip(document["frames"], stack, strict=True):
+            values, gone = _split(decoder, entry, frames.read(frame))
+            frames.write(frame, values, gone)
+        if document["iterator"] is not None:
+            record.iterator = decoder.value(document["iterator"])
+
+
+def _split(decoder: Decoder, entry: dict[str, Any], live: Mapping[str, Any]) -> tuple[dict[str, Any], set[str]]:
+    """The variables to set and the names to unbind."""
+    values = {}
+    for name, reference in entry["variables"]:
+        value = decoder.value(reference)
+        if value is not MISSING:
+            values[name] = value
+    return values, set(live) - set(entry["names"])

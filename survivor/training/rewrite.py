@@ -1,0 +1,261 @@
+"""Rewriting a user's source so that its loops tell where they are.
+
+``for x in E:``    becomes ``for x in __survivor__.loop(N, E):``
+``while T:``       becomes ``while __survivor__.tick(N) and (T or __survivor__.forced(N)):`` between ``enter(N)``
+                   and ``exit(N)``
+``break``          is preceded by ``__survivor__.left(N)``
+``yield v``        becomes ``__survivor__.resumed((yield v))``
+
+*N* numbers the loop's `Site`. Only expressions are wrapped and every new node takes the place of the
+one it wraps, so lines and columns in tracebacks stay the user's own.
+
+Things that don't work: wrapping by source text (columns move, decorators are seen twice); rewriting
+bytecode (differs per version); a context manager round each loop (changes what ``break`` may do).
+
+Left alone: loops that call nothing (they can't train), functions that torch compiles or scripts or
+that run once per sample or per layer (``forward``, ``__getitem__`` …), and comprehensions.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+from typing import Any
+
+from survivor.training.sites import Site
+
+HOOK = "__survivor__"
+#: Run once per sample or once per layer: never the home of a training loop, and hot.
+_HOT_FUNCTIONS = frozenset({"forward", "__getitem__", "__len__", "__repr__", "__eq__", "__hash__", "collate_fn"})
+_COMPILERS = ("jit", "compile", "njit", "script", "vectorize", "triton")
+#: Calls that can't reach a backward pass, by the last part of their name.
+_HARMLESS_CALLS = frozenset(
+    """
+    append extend print len range int float str bool list tuple dict set isinstance format join split strip item
+    items keys values add update pop get max min sum abs round zip enumerate data zero_ fill_ clamp_ copy_ mul_ add_
+    div_ uniform_ normal_ size numel dim view reshape detach cpu numpy tolist clone lower upper replace write flush
+    startswith endswith
+    """.split()
+)
+_TRAINING_CALLS = frozenset({"backward", "step", "autograd_grad"})
+_Function = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+
+
+def call_name(node: ast.Call) -> str:
+    """The last part of what is called: ``b`` in ``a.b()`` and in ``b()``; ``autograd_grad`` for that function."""
+    function = node.func
+    if isinstance(function, ast.Attribute):
+        if function.attr == "grad":
+            return "autograd_grad"
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def calls_in(nodes: list[Any]) -> set[str]:
+    """The names of everything called anywhere below some nodes."""
+    return {call_name(n) for root in nodes for n in ast.walk(root) if isinstance(n, ast.Call)}
+
+
+def training_functions(trees: list[ast.Module]) -> frozenset[str]:
+    """Names of functions whose calls reach a ``.backward()`` or ``.step()``, through any depth, by name."""
+    calls: dict[str, set[str]] = {}
+    for tree in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                calls.setdefault(node.name, set()).update(calls_in(node.body))
+            elif isinstance(node, ast.ClassDef):
+                for item in node.body:
+                    if isinstance(item, ast.FunctionDef) and item.name in ("__init__", "__call__"):
+                        calls.setdefault(node.name, set()).update(calls_in(item.body))
+    reached = set(_TRAINING_CALLS)
+    while True:
+        more = {name for name, called in calls.items() if name not in reached and called & reached}
+        if not more:
+            return frozenset(reached)
+        reached |= more
+
+
+@dataclass
+class _Function_:
+    """The function that is being rewritten."""
+
+    qualname: str
+    generator: bool
+    code: tuple[int, str] = (0, "<module>")
+    ordinal: int = 0
+    loops: list[int | None] = field(default_factory=list)  # enclosing loops, innermost last; None: not watched
+
+
+class Rewriter(ast.NodeTransformer):
+    """Rewrites one module.
+
+    Args:
+        module: name of the module, the first part of its sites' keys.
+        filename: path of the source.
+        sites: the table that new sites are appended to; *N* is the index.
+        training: names from `training_functions`.
+    """
+
+    def __init__(self, module: str, filename: str, sites: list[Site], training: frozenset[str]) -> None:
+        self._module = module
+        self._filename = filename
+        self._sites = sites
+        self._training = training
+        self._stack = [_Function_(qualname="", generator=False)]
+
+    # --- scopes -----------------------------------------------------------------------------
+
+    def _visit_function(self, node: Any) -> Any:
+        outer = self._stack[-1]
+        node.decorator_list = [self.visit(d) for d in node.decorator_list]
+        decorators = " ".join(ast.unparse(d) for d in node.decorator_list)
+        if node.name in _HOT_FUNCTIONS or any(word in decorators for word in _COMPILERS):
+            return node
+        inner = _Function_(
+            qualname=f"{outer.qualname}.{node.name}".lstrip("."),
+            generator=any(isinstance(n, (ast.Yield, ast.YieldFrom)) for n in _own_nodes(node)),
+            code=(min(n.lineno for n in [node, *node.decorator_list]), node.name),
+        )
+        self._stack.append(inner)
+        node.body = self._block(node.body)
+        self._stack.pop()
+        return node
+
+    visit_FunctionDef = _visit_function
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> Any:
+        """Coroutines are left alone."""
+        return node
+
+    def visit_Lambda(self, node: ast.Lambda) -> Any:
+        """Lambdas hold no statements."""
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> Any:
+        """Methods are rewritten; loops in the class body itself build the class and are left alone."""
+        outer = self._stack[-1]
+        self._stack.append(_Function_(qualname=f"{outer.qualname}.{node.name}".lstrip("."), generator=False))
+        for i, statement in enumerate(node.body):
+            if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+                node.body[i] = self.visit(statement)
+        self._stack.pop()
+        return node
+
+    def _block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
+        result: list[ast.stmt] = []
+        for statement in statements:
+            made = self.visit(statement)
+            result.extend(made if isinstance(made, list) else [made])
+        return result
+
+    # --- loops ------------------------------------------------------------------------------
+
+    def visit_For(self, node: ast.For) -> Any:
+        """Wrap the iterable, unless the loop calls nothing."""
+        number = self._new_site(node, "for", _first_name(node.target))
+        node.iter = self.visit(node.iter)
+        if number is not None:
+            node.iter = self._call("loop", node.iter, ast.Constant(number), node.iter)
+        self._loop_body(node, number)
+        return node
+
+    def visit_While(self, node: ast.While) -> Any:
+        """Tick before the test, between ``enter`` and ``exit``."""
+        number = self._new_site(node, "while", "while")
+        test = node.test = self.visit(node.test)
+        self._loop_body(node, number)
+        if number is None:
+            return node
+        tick = self._call("tick", test, ast.Constant(number))
+        if not (isinstance(test, ast.Constant) and test.value):
+            forced = self._call("forced", test, ast.Constant(number))
+            either = ast.copy_location(ast.BoolOp(op=ast.Or(), values=[test, forced]), test)
+            node.test = ast.copy_location(ast.BoolOp(op=ast.And(), values=[tick, either]), test)
+        else:
+            node.test = tick
+        enter = ast.copy_location(ast.Expr(self._call("enter", test, ast.Constant(number))), node)
+        leave = ast.copy_location(ast.Expr(self._call("exit", test, ast.Constant(number))), node)
+        guarded = ast.copy_location(ast.Try(body=[node], handlers=[], orelse=[], finalbody=[leave]), node)
+        return [enter, guarded]
+
+    def _loop_body(self, node: Any, number: int | None) -> None:
+        function = self._stack[-1]
+        function.loops.append(number)
+        node.body = self._block(node.body)
+        function.loops.pop()
+        node.orelse = self._block(node.orelse)
+        if number is not None and node.orelse:
+            # a loop that a resumed run skips because it had ended by `break` must not run its `else`
+            test = self._call("completed", node, ast.Constant(number))
+            node.orelse = [ast.copy_location(ast.If(test=test, body=node.orelse, orelse=[]), node.orelse[0])]
+
+    def visit_Break(self, node: ast.Break) -> Any:
+        """Say that the loop is left early."""
+        number = self._stack[-1].loops[-1] if self._stack[-1].loops else None
+        if number is None:
+            return node
+        return [ast.copy_location(ast.Expr(self._call("left", node, ast.Constant(number))), node), node]
+
+    def visit_Yield(self, node: ast.Yield) -> Any:
+        """Count resumptions of generators."""
+        self.generic_visit(node)
+        return self._call("resumed", node, node)
+
+    def _new_site(self, node: Any, kind: str, label: str) -> int | None:
+        function = self._stack[-1]
+        function.ordinal += 1
+        called = calls_in(node.body + ([node.test] if kind == "while" else []))
+        yields = any(isinstance(n, (ast.Yield, ast.YieldFrom)) for s in node.body for n in _own_nodes(s))
+        if not yields and not called - _HARMLESS_CALLS:
+            return None
+        key = f"{self._module}:{function.qualname or '<module>'}:{function.ordinal}"
+        self._sites.append(
+            Site(
+                key=key,
+                filename=self._filename,
+                first_line=node.lineno,
+                last_line=node.body[-1].end_lineno or node.lineno,
+                function=(self._filename, *function.code),
+                label=label,
+                kind=kind,
+                hinted=bool(called & self._training),
+                in_generator=function.generator,
+            )
+        )
+        return len(self._sites) - 1
+
+    def _call(self, name: str, place: ast.AST, *arguments: ast.expr) -> ast.Call:
+        hook = ast.Attribute(value=ast.Name(id=HOOK, ctx=ast.Load()), attr=name, ctx=ast.Load())
+        call = ast.Call(func=hook, args=list(arguments), keywords=[])
+        for node in ast.walk(call):
+            if not hasattr(node, "lineno"):
+                ast.copy_location(node, place)
+        return call
+
+
+def _first_name(target: ast.expr) -> str:
+    names = [n.id for n in ast.walk(target) if isinstance(n, ast.Name)]
+    return next((name for name in names if name.strip("_")), "item")
+
+
+def _own_nodes(root: ast.AST) -> list[ast.AST]:
+    """Nodes below ``root`` that belong to the same function."""
+    found: list[ast.AST] = []
+    waiting = list(ast.iter_child_nodes(root))
+    while waiting:
+        node = waiting.pop()
+        found.append(node)
+        if not isinstance(node, (*_Function, ast.ClassDef)):
+            waiting.extend(ast.iter_child_nodes(node))
+    return found
+
+
+def rewrite(
+    tree: ast.Module, module: str, filename: str, sites: list[Site], training: frozenset[str] | None = None
+) -> ast.Module:
+    """Rewrite a parsed module in place; its sites are appended to ``sites``."""
+    if training is None:
+        training = training_functions([tree])
+    rewriter = Rewriter(module, filename, sites, training)
+    tree.body = rewriter._block(tree.body)
+    return ast.fix_missing_locations(tree)
