@@ -1,0 +1,302 @@
+"""What samplers and data sets keep in their attributes, by path.
+
+The objects below a loader are walked a few levels deep (``Subset``, ``ConcatDataset``, lists of
+transforms, partials, closures), always in the same order, so that a path names the same object in the
+process that runs the script again. What is read is a list of ``[path, key, value]``:
+
+- generators, wherever they are;
+- of samplers, every attribute that is plain data. A large one (an index table) is carried only when it
+  is no longer what it was when the sampler was first seen, because the script makes it again;
+- of data sets, numbers that have changed since then (counters). Their containers are not carried: that
+  is where caches are, and what a cache holds is fetched again. A cache of *random* results is therefore
+  filled anew and not with the same values.
+
+Rejected: ``deepcopy`` or pickling of samplers and data sets (they hold open files, gigabytes, the model).
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import marshal
+import sys
+import types
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import xxhash
+
+from survivor.state.loaders import rngs
+
+Entry = list[Any]  # [path, key, value]
+
+_DEPTH = 8
+_HOLDERS = 1000
+_ITEMS = 64  # a longer list holds data, not transforms
+_SMALL = 256  # elements of plain data that are carried without a look whether they changed
+_OPAQUE = frozenset(
+    "PIL _io builtins concurrent ctypes h5py io logging multiprocessing pandas pathlib pyarrow re sqlite3 "
+    "threading weakref zipfile".split()
+)
+_LEAVES = (str, bytes, int, float, complex, type(None), np.ndarray, np.generic, torch.Tensor, type)
+_LEAVES += (types.ModuleType, io.IOBase, torch.dtype, torch.device, weakref.ref, *rngs.KINDS)
+
+
+def walk(roots: dict[str, Any], skip: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any, dict[Any, Any]]]:
+    """Every holder below the roots, breadth first: its path, itself, and its values by key."""
+    seen = {id(value) for value in skip}
+    queue: deque[tuple[str, Any, int]] = deque([("", roots, 0)])
+    count = 0
+    while queue and count < _HOLDERS:
+        path, holder, depth = queue.popleft()
+        values = _values(holder)
+        if values is None:
+            continue
+        count += 1
+        yield path, holder, values
+        if depth == _DEPTH:
+            continue
+        for key, value in values.items():
+            if not isinstance(value, _LEAVES) and id(value) not in seen:
+                seen.add(id(value))
+                queue.append((f"{path}/{key}", value, depth + 1))
+
+
+def _values(holder: Any) -> dict[Any, Any] | None:
+    if isinstance(holder, dict):
+        return holder if len(holder) <= _ITEMS else None
+    if isinstance(holder, (list, tuple, deque)):
+        return dict(enumerate(holder)) if len(holder) <= _ITEMS else None
+    if isinstance(holder, functools.partial):
+        return {"func": holder.func, "args": holder.args, "keywords": holder.keywords}
+    if isinstance(holder, types.MethodType):
+        return {"self": holder.__self__}
+    if isinstance(holder, types.FunctionType):
+        return _closure(holder)
+    if type(holder).__module__.partition(".")[0] in _OPAQUE:
+        return None
+    attributes = getattr(holder, "__dict__", None)
+    return attributes if isinstance(attributes, dict) else None
+
+
+def _closure(function: types.FunctionType) -> dict[Any, Any] | None:
+    values: dict[Any, Any] = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            values[name] = cell.cell_contents
+        except ValueError:  # not bound yet
+            continue
+    if function.__defaults__:
+        values["defaults"] = function.__defaults__
+    return values or None
+
+
+def module_generators(roots: dict[str, Any]) -> dict[str, Any]:
+    """Generators at the top of the modules that the classes and functions below the roots come from."""
+    names = set()
+    for _, holder, _ in walk(roots):
+        named = holder if isinstance(holder, types.FunctionType) else type(holder)
+        names.update([named.__module__] if named is holder else [kind.__module__ for kind in named.__mro__])
+    names -= {name for name in names if name.partition(".")[0] in _OPAQUE | {"torch", "numpy", "random"}}
+    return {
+        f"{name}.{key}": value
+        for name in sorted(names)
+        for key, value in list(vars(sys.modules.get(name, types)).items())
+        if rngs.is_private(value)
+    }
+
+
+class Watch:
+    """Reads and sets what the objects below some roots keep.
+
+    Args:
+        roots: root name to object.
+        skip: objects that are not looked into.
+        numbers: read numbers that have changed since ``baseline`` was called.
+        plain: read plain attributes, except those of torch's own samplers that never change.
+    """
+
+    def __init__(
+        self, roots: dict[str, Any], *, skip: tuple[Any, ...] = (), numbers: bool = False, plain: bool = False
+    ) -> None:
+        self.roots = roots
+        self.skip = skip
+        self.plain = plain
+        self._numbers: dict[tuple[str, Any], Any] | None = {} if numbers else None
+        self._digests: dict[tuple[str, Any], Any] = {}
+        self.not_carried: list[str] = []
+        self.baseline()
+
+    def baseline(self) -> None:
+        """Take what there is now for what the script makes by itself."""
+        for path, holder, values in walk(self.roots, self.skip):
+            for key, value in values.items():
+                if self._numbers is not None and type(value) in (int, float):
+                    self._numbers[path, key] = value
+                elif self._is_data(holder, value) and not _is_small(value):
+                    self._digests[path, key] = _digest(value)
+
+    def generators(self) -> dict[str, Any]:
+        """The private generators below the roots, by path."""
+        found: dict[int, tuple[str, Any]] = {}
+        for path, _, values in walk(self.roots, self.skip):
+            for key, value in values.items():
+                if rngs.is_private(value):
+                    found.setdefault(id(value), (f"{path}/{key}", value))
+        return dict(found.values())
+
+    def read(self) -> list[Entry]:
+        """What is carried, as ``[path, key, value]``; values share nothing with the objects."""
+        entries: list[Entry] = []
+        generators: set[int] = set()
+        for path, holder, values in walk(self.roots, self.skip):
+            for key, value in values.items():
+                if isinstance(value, rngs.KINDS):
+                    if rngs.is_private(value) and id(value) not in generators:
+                        generators.add(id(value))
+                        entries.append([path, key, rngs.read(value)])
+                elif self._numbers is not None and type(value) in (int, float):
+                    before = self._numbers.get((path, key))
+                    if type(before) is type(value) and before != value:
+                        entries.append([path, key, value])
+                elif self._is_data(holder, value):
+                    self._read_data(path, key, value, entries)
+                elif self.plain and _is_bare_iterator(value) and holder is not self.roots:
+                    self.not_carried.append(f"{path}/{key}")
+        return entries
+
+    def _is_data(self, holder: Any, value: Any) -> bool:
+        """Whether a sampler's attribute counts as its state."""
+        if not self.plain or holder is self.roots or isinstance(holder, (dict, list, tuple, deque)):
+            return False
+        if any(value is skipped for skipped in self.skip):
+            return False
+        if type(holder).__module__.startswith("torch."):
+            return type(value) in (int, float, bool)
+        kinds = (int, float, bool, str, bytes, type(None), list, tuple, dict, set, deque)
+        return type(value) in kinds or isinstance(value, (torch.Tensor, np.ndarray))
+
+    def _read_data(self, path: str, key: Any, value: Any, entries: list[Entry]) -> None:
+        if _is_small(value):
+            entries.append([path, key, {"data": _copy(value)}])
+            return
+        digest = _digest(value)
+        if digest is not None and self._digests.get((path, key)) != digest:
+            entries.append([path, key, {"data": _copy(value)}])
+
+    def write(self, entries: list[Entry]) -> None:
+        """Set what `read` gave, perhaps in another process; objects keep their identity."""
+        todo: dict[str, list[Entry]] = {}
+        for entry in entries:
+            todo.setdefault(entry[0], []).append(entry)
+        for path, holder, values in walk(self.roots, self.skip):
+            for _, key, value in todo.pop(path, ()):
+                _put(holder, key, values.get(key), value)
+
+
+def _is_bare_iterator(value: Any) -> bool:
+    return type(value).__module__ in ("builtins", "itertools") and hasattr(value, "__next__")
+
+
+def _is_small(value: Any) -> bool:
+    if isinstance(value, (str, bytes)):
+        return len(value) <= 4096
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        return False
+    budget = _SMALL
+    todo = [value]
+    while todo:
+        item = todo.pop()
+        budget -= 1
+        if budget < 0:
+            return False
+        if isinstance(item, dict):
+            todo.extend(list(item)[: _SMALL + 1] + list(item.values())[: _SMALL + 1])
+        elif type(item) in (list, tuple, set, deque):
+            todo.extend(list(item)[: _SMALL + 1])
+        elif type(item) not in (int, float, bool, str, bytes, type(None)):
+            return False
+    return True
+
+
+def _digest(value: Any) -> Any:
+    """Something that changes with the value, in this process only; ``None`` if it is not plain data."""
+    if isinstance(value, torch.Tensor):
+        if value.layout is not torch.strided or value.is_quantized:
+            return None
+        return _digest(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    if isinstance(value, np.ndarray):
+        if value.dtype.hasobject:
+            return None
+        return value.shape, value.dtype.str, xxhash.xxh3_64_digest(np.ascontiguousarray(value))
+    if isinstance(value, deque):
+        value = list(value)
+    try:
+        return xxhash.xxh3_64_digest(marshal.dumps(value, 2))  # 2: the last version without back references
+    except (ValueError, TypeError):
+        return None
+
+
+def _copy(value: Any) -> Any:
+    """A copy that shares nothing; a long list of integers as an array, which takes a tenth of the room."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if type(value) is list and len(value) > _SMALL and all(type(item) is int for item in value):
+        try:
+            return {"integers": np.array(value, dtype=np.int64)}
+        except OverflowError:
+            pass
+    copies: dict[type, Callable[[Any], Any]] = {
+        dict: lambda v: {key: _copy(item) for key, item in v.items()},
+        list: lambda v: [_copy(item) for item in v],
+        tuple: lambda v: tuple(_copy(item) for item in v),
+        set: set,
+        deque: lambda v: deque((_copy(item) for item in v), v.maxlen),
+    }
+    copy = copies.get(type(value))
+    return copy(value) if copy is not None else value
+
+
+def _restored(value: Any) -> Any:
+    if isinstance(value, dict) and value.keys() == {"integers"} and isinstance(value["integers"], np.ndarray):
+        return value["integers"].tolist()
+    return _copy(value)
+
+
+def _put(holder: Any, key: Any, current: Any, value: Any) -> None:
+    if rngs.is_state(value):
+        if not rngs.write(current, value) and current is None:
+            _assign(holder, key, rngs.make(value))
+        return
+    if not (isinstance(value, dict) and value.keys() == {"data"}):
+        _assign(holder, key, value)
+        return
+    data = _restored(value["data"])
+    if type(current) is list and type(data) is list:
+        current[:] = data
+    elif type(current) is type(data) and isinstance(current, (dict, set)):
+        current.clear()
+        current.update(data)
+    elif type(current) is deque and type(data) is deque and current.maxlen == data.maxlen:
+        current.clear()
+        current.extend(data)
+    elif isinstance(current, torch.Tensor) and isinstance(data, torch.Tensor) and current.shape == data.shape:
+        with torch.no_grad():
+            current.copy_(data)
+    elif isinstance(current, np.ndarray) and isinstance(data, np.ndarray) and current.shape == data.shape:
+        current[...] = data
+    else:
+        _assign(holder, key, data)
+
+
+def _assign(holder: Any, key: Any, value: Any) -> None:
+    if isinstance(holder, (dict, list, deque)):
+        holder[key] = value
+    elif isinstance(getattr(holder, "__dict__", None), dict) and isinstance(key, str):
+        holder.__dict__[key] = value
