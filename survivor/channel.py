@@ -183,6 +183,7 @@ class Decoder:
     """Cuts a byte stream into messages; a line that is not complete yet waits for its rest."""
 
     def __init__(self) -> None:
+        """Begin with nothing."""
         self._rest = b""
 
     def feed(self, data: bytes) -> list[Message]:

@@ -113,10 +113,18 @@ def command(module: str | None, script_and_args: tuple[str, ...], job: str | Non
         target=target,
         args=script_and_args if module else script_and_args[1:],
         job=job or job_name_of(kind, target),  # type: ignore[arg-type]
-        command=shlex.join(["survivor", *sys.argv[1:]]),
+        command=_command_to_go_on(sys.argv, target),
         every_s=options.pop("every"),
         grace_s=options.pop("grace"),
         time_limit_s=options.pop("time_limit"),
         **options,
     )
     sys.exit(run_job(settings))
+
+
+def _command_to_go_on(argv: list[str], target: str) -> str:
+    """This command line without the options that are meant for one time only."""
+    name = "python -m survivor" if argv[0].endswith("__main__.py") else "survivor"
+    end = argv.index(target) if target in argv else len(argv)
+    words = [word for word in argv[1:end] if word not in ("--fresh", "--accept-changes", "--take-over")]
+    return f"{name} {shlex.join([*words, *argv[end:]])}"

@@ -47,6 +47,7 @@ class Difference:
     effect: Effect
 
     def __str__(self) -> str:
+        """One line for people."""
         return f"{self.key}: {self.before or 'none'} before, {self.now or 'none'} now ({self.effect})"
 
 

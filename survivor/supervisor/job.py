@@ -198,15 +198,18 @@ class Heartbeat:
     """
 
     def __init__(self, held: Lease, on_lost: Callable[[str], None]) -> None:
+        """Prepare; it beats while it is entered."""
         self._lease, self._on_lost = held, on_lost
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="survivor-lease", daemon=True)
 
     def __enter__(self) -> Heartbeat:
+        """Begin to beat."""
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Stop; a beat that hangs in the store is left behind."""
         self._end.set()
         self._thread.join(timeout=1.0)
 

@@ -66,6 +66,7 @@ class RunOptions:
     quiet: bool = False
 
     def __post_init__(self) -> None:
+        """Check everything, then raise once."""
         problems = []
         if self.every_s < 0:
             problems.append(f"--every is {self.every_s:g} s: it can't be negative")

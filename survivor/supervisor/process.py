@@ -91,7 +91,7 @@ class Child:
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def signal_group(self, number: int) -> None:
-        """Send a signal to the child and all that it started; before ``reap``: the group is its own till then."""
+        """Send a signal to the child and all that it started; before ``reap``, while its group is its own."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
@@ -109,7 +109,9 @@ class Child:
             self.reap()
 
     def __enter__(self) -> Child:
+        """Leave nothing behind at the end of the block."""
         return self
 
     def __exit__(self, *_: Any) -> None:
+        """``abandon`` it, unless it was reaped."""
         self.abandon()

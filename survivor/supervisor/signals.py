@@ -35,6 +35,7 @@ class SignalInbox:
     """
 
     def __init__(self) -> None:
+        """Make the way by which a handler wakes the loop."""
         self.wakeup, self._waker = socket.socketpair()
         for end in (self.wakeup, self._waker):
             end.setblocking(False)
@@ -43,6 +44,7 @@ class SignalInbox:
         self._old_wakeup_fd = -1
 
     def __enter__(self) -> SignalInbox:
+        """Take the signals over."""
         # only the main thread may set handlers; a session in another one is told to stop otherwise
         if threading.current_thread() is threading.main_thread():
             self._old_wakeup_fd = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
@@ -55,6 +57,7 @@ class SignalInbox:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Put the old handlers back."""
         for number, old in self._old.items():
             signal.signal(number, old if old is not None else signal.SIG_DFL)
         if threading.current_thread() is threading.main_thread():

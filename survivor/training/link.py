@@ -56,6 +56,7 @@ class Link:
     """
 
     def __init__(self, channel_fd: int) -> None:
+        """Take the channel over and wait for the parent's first message."""
         fd = fcntl.fcntl(channel_fd, fcntl.F_DUPFD_CLOEXEC, _LOWEST_FD)
         os.close(channel_fd)
         self._socket = socket.socket(fileno=fd)

@@ -41,7 +41,7 @@ def absolute_as_python_does(path: str) -> str:
     """``__file__`` of a script: the working folder before it, nothing else tidied up."""
     if os.path.isabs(path):
         return path
-    return os.path.join(os.getcwd(), path[2:] if path.startswith("./") else path)
+    return os.path.join(os.getcwd(), path)
 
 
 def user_root(kind: str, target: str) -> Path:

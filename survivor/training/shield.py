@@ -44,7 +44,8 @@ _SIG_DFL = 0
 def shield_process() -> None:
     """Let the stop signals do nothing to this process, without the script noticing."""
     _set_below_python(STOP_SIGNALS, _do_nothing())
-    os.register_at_fork(after_in_child=_unshield_sigterm)
+    guard = _ForkGuard()
+    os.register_at_fork(before=guard.before, after_in_parent=guard.restore, after_in_child=guard.in_child)
 
 
 def shield_worker(_worker_id: int = 0) -> None:
@@ -77,9 +78,27 @@ def _set_below_python(signals: Iterable[int], handler: int) -> None:
             _libc_signal()(sig, handler)
 
 
-def _unshield_sigterm() -> None:
-    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        _libc_signal()(signal.SIGTERM, _SIG_DFL)
+class _ForkGuard:
+    """Gives a forked process the default for SIGTERM back.
+
+    The signal is blocked while the fork is on its way: ``process.start(); process.terminate()`` would
+    otherwise hit the handler that does nothing, and a ``join()`` after it would wait for ever.
+    """
+
+    def __init__(self) -> None:
+        self._mask: set[int] = set()
+
+    def before(self) -> None:
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def restore(self) -> None:
+        if signal.SIGTERM not in self._mask:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+    def in_child(self) -> None:
+        if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+            _libc_signal()(signal.SIGTERM, _SIG_DFL)
+        self.restore()
 
 
 def _libc_signal() -> ctypes._NamedFuncPointer:

@@ -19,6 +19,7 @@ class Storage:
     """Reads and commits under the session and the token that the parent gave."""
 
     def __init__(self, start: Start) -> None:
+        """Open the job folder that ``start`` names."""
         self._start = start
         self._repository = Repository.open(start.store, start.job)
         self._retention = Retention(keep=start.keep)

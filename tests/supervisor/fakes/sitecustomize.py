@@ -1,4 +1,4 @@
-"""Puts the fake engine of this folder in the place of the real one, in processes that have this folder on their path."""
+"""Puts the fake engine in the real one's place, in processes that have this folder on their path."""
 
 import importlib.util
 import sys
