@@ -126,16 +126,19 @@ class Lease:
             JobRunningError: someone else holds it, or was faster.
             StoreError: the store can't be read or written.
         """
-        current = live_holder(store, job)
+        # one look for both questions: with two, whoever came in between would be overtaken unseen
+        claims = _Claims(store, job)
+        current = _live(store, job, claims)
         if current is not None and not take_over:
             raise _running(job, current)
-        token = _Claims(store, job).highest + 1
+        token = claims.highest + 1
         mine = _myself(token, session, os.getpid() if pid is None else pid, ttl_s)
         name = f"{token:08d}"
         claim = seal("lease", name, {key: value for key, value in asdict(mine).items() if key != "seen"})
-        won = store.put_if_absent(f"{job}/{LEASES}/{name}.json", claim)
-        # where exclusive creation is not kept (a mounted Drive) two may believe that they won: look again
-        if not won or _holder(store, job, token) != mine or _Claims(store, job).highest != token:
+        store.put_if_absent(f"{job}/{LEASES}/{name}.json", claim)
+        # What was answered is not asked: where exclusive creation is not kept (a mounted Drive) two are told that
+        # they won, and a request that was answered twice (a retry) tells the winner that it lost. Look again.
+        if _holder(store, job, token) != mine or _Claims(store, job).highest != token:
             faster = live_holder(store, job)
             if faster is None:
                 raise JobRunningError(f"job {job!r}: another session was just taking it; try again")
@@ -172,7 +175,10 @@ def live_holder(store: Store, job: str) -> Holder | None:
     Raises:
         StoreError: the store can't be read.
     """
-    claims = _Claims(store, job)
+    return _live(store, job, _Claims(store, job))
+
+
+def _live(store: Store, job: str, claims: _Claims) -> Holder | None:
     if claims.highest == 0 or claims.ended(claims.highest):
         return None
     holder = _holder(store, job, claims.highest)

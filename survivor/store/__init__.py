@@ -15,8 +15,9 @@ def open_store(place: str) -> Store:
     Raises:
         UsageError: the scheme is unknown or its package is not installed.
     """
-    if "://" not in place:
-        return FolderStore(place)
+    # fsspec's own local files are not synced to the disk
+    if "://" not in place or place.startswith("file://"):
+        return FolderStore(place.removeprefix("file://"))
     from survivor.store.remote import RemoteStore
 
     return RemoteStore(place)

@@ -49,12 +49,20 @@ class RemoteStore:
         size = 0
         with self._told("write", name):
             path = self._path(name, make=True)
-            with self._system.open(path, "wb", block_size=_BLOCK_BYTES) as file:
+            # not "with": its end would make half a file an object when the chunks fail
+            file = self._system.open(path, "wb", block_size=_BLOCK_BYTES, autocommit=False)
+            try:
                 for chunk in chunks:
                     view = memoryview(chunk)
                     for start in range(0, view.nbytes, _WRITE_BYTES):
                         file.write(view[start : start + _WRITE_BYTES])
                     size += view.nbytes
+                file.close()
+            except BaseException:
+                with contextlib.suppress(Exception):
+                    file.discard()
+                raise
+            file.commit()
             if (seen := self._info(path)["size"]) != size:
                 raise StoreError(f"{self._url}/{name}: {size} bytes were sent, {seen} arrived")
         return size
@@ -115,7 +123,12 @@ class RemoteStore:
                 raise AbsentError(f"{self._url}/{old} is not there")
             if self._system.exists(target):
                 raise StoreError(f"{self._url}/{new} is there already")
-            self._system.mv(source, target, recursive=True)
+            # the old ones go only when all the new ones are there
+            for path in names:
+                copy = target + path[len(source) :]
+                self._system.makedirs(copy.rpartition("/")[0], exist_ok=True)
+                self._system.cp_file(path, copy)
+            self._system.rm(source, recursive=True)
 
     def _scan(self, prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
         with self._told("list", prefix):
