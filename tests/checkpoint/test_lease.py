@@ -45,9 +45,7 @@ def test_tokens_rise(store):
 
 def test_a_second_session_is_refused_and_told_who_runs_the_job(store):
     Lease.acquire(store, "job", session=4)
-    with pytest.raises(
-        JobRunningError, match=rf"session 4 of .*@.* \(pid {os.getpid()}\) since .* s ago"
-    ) as raised:
+    with pytest.raises(JobRunningError, match=rf"session 4 of .*@.* \(pid {os.getpid()}\) since .* s ago") as raised:
         Lease.acquire(store, "job", session=5)
     assert "--wait" in raised.value.advice and "--take-over" in raised.value.advice
 

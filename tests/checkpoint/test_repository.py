@@ -107,9 +107,7 @@ def test_every_dtype_is_read_by_safetensors_with_its_bits(repository, dtype):
     assert loaded["scalar"].shape == () and loaded["empty"].shape == (0, 5)
     assert loaded["matrix"].reshape(-1).view(torch.uint8).numpy().tobytes() == data
     found = again(repository).newest()
-    assert {name: bytes(found.blob(name).data) for name in blobs} == {
-        name: bytes(blobs[name].data) for name in blobs
-    }
+    assert {name: bytes(found.blob(name).data) for name in blobs} == {name: bytes(blobs[name].data) for name in blobs}
     assert {name: (b.dtype, b.shape) for name, b in found.blobs().items()} == {
         name: (b.dtype, b.shape) for name, b in blobs.items()
     }
@@ -136,9 +134,7 @@ def test_a_blob_that_is_not_what_it_says_is_refused(repository):
     ]
     for made in wrong:
         with pytest.raises(FormatError):
-            repository.commit(
-                Snapshot(document=None, blobs={"x": made}, step=1, position=""), session=1, token=1
-            )
+            repository.commit(Snapshot(document=None, blobs={"x": made}, step=1, position=""), session=1, token=1)
     for name in ("", "__metadata__", "a\nb", "\ud800", "x" * 2000):
         with pytest.raises(FormatError):
             repository.commit(snapshot(1, {name: b"x"}), session=1, token=1)
@@ -153,9 +149,7 @@ def test_a_frozen_base_is_stored_once(repository):
     assert second.new_bytes < 11_000
     assert second.size_bytes == first.size_bytes
     # another process goes on from what is there
-    third = again(repository).commit(
-        snapshot(3, {"base": base, "head": content("3", 10_000)}), session=2, token=2
-    )
+    third = again(repository).commit(snapshot(3, {"base": base, "head": content("3", 10_000)}), session=2, token=2)
     assert third.new_bytes < 11_000
     found = again(repository).newest()
     assert found.step == 3
