@@ -48,6 +48,7 @@ class Start(Message):
         function_fd: where a pickled function and its arguments are read, -1 for none.
         result_fd: where the pickled result is written, -1 for none.
         user_sys_path: ``sys.path`` of a caller whose function is run.
+        main_file: ``__file__`` of that caller's ``__main__``, "" in a notebook.
     """
 
     kind: TargetKind
@@ -70,6 +71,7 @@ class Start(Message):
     function_fd: int = -1
     result_fd: int = -1
     user_sys_path: tuple[str, ...] = ()
+    main_file: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

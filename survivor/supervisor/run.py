@@ -25,9 +25,27 @@ def run_job(options: RunOptions) -> int:
     if options.kind == "script":
         check_script(options.target)
     hook = events.file_hook(options.events) if options.events else lambda _: None
-    job = open_job(options, read_source(options), console)
-    if job is None:
+    opened = open_session(options, read_source(options), console, hook)
+    if opened is None:
         return EXIT_FINISHED
+    job, session = opened
+    verdict = session.run()
+    tell(session, verdict, console)
+    close(job, verdict, session, console)
+    return verdict.exit_code
+
+
+def open_session(
+    options: RunOptions, source: str, console: Console, hook: events.Hook = lambda _: None
+) -> tuple[OpenJob, Session] | None:
+    """Open the job and prepare a session of it; None if the job is finished.
+
+    Raises:
+        SurvivorError: the job could not be begun, by the class that says why.
+    """
+    job = open_job(options, source, console)
+    if job is None:
+        return None
     session = Session(
         options=options,
         start=start_message(options, job),
@@ -36,10 +54,7 @@ def run_job(options: RunOptions) -> int:
         hook=hook,
         lease=job.lease,
     )
-    verdict = session.run()
-    tell(options, session, verdict, console)
-    close(job, verdict, session, console)
-    return verdict.exit_code
+    return job, session
 
 
 def check_script(path: str) -> None:
@@ -73,16 +88,14 @@ def start_message(options: RunOptions, job: OpenJob) -> Start:
     )
 
 
-def tell(options: RunOptions, session: Session, verdict: Verdict, console: Console) -> None:
+def tell(session: Session, verdict: Verdict, console: Console) -> None:
     """Say how the session ended; of a stop the session itself has told."""
     if verdict.kind == "finished":
-        console.say(wording.finished(options, session.start.session))
+        console.say(wording.finished(session.options, session.start.session))
     elif verdict.kind == "failed":
-        console.say(wording.failed(options, verdict.exit_code, session.newest))
-    elif verdict.kind == "refused" and session.refused is not None:
-        console.error(wording.refused(options, session.refused))
-    elif verdict.kind == "crash-loop":
-        console.error(wording.crash_loop(options, verdict.cause, session.newest.position))
+        console.say(wording.failed(session.options, verdict.exit_code, session.newest))
+    elif (error := session.error(verdict)) is not None:
+        console.error(error)
 
 
 def close(job: OpenJob, verdict: Verdict, session: Session, console: Console) -> None:

@@ -27,6 +27,7 @@ from survivor.channel import (
     Stopped,
 )
 from survivor.checkpoint.lease import Lease
+from survivor.errors import SurvivorError
 from survivor.supervisor import events, policy, wording
 from survivor.supervisor.console import Console
 from survivor.supervisor.job import Heartbeat
@@ -215,6 +216,14 @@ class Session:
     def stop_reason(self) -> str:
         """Why the session was asked to end; "" if it was not."""
         return self._stop.reason if self._stop else ""
+
+    def error(self, verdict: Verdict) -> SurvivorError | None:
+        """The error of survivor's own that a verdict stands for, if any."""
+        if verdict.kind == "refused" and self.refused is not None:
+            return wording.refused(self.options, self.refused)
+        if verdict.kind == "crash-loop":
+            return wording.crash_loop(self.options, verdict.cause, self.newest.position)
+        return None
 
     def _on_lost(self, why: str) -> None:
         """Another session has the job (called in the lease's thread): a signal wakes our own loop."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from survivor.channel import Start
@@ -17,6 +18,9 @@ from survivor.training.storage import Storage, ready_message
 #: Keeps the first ``__main__`` alive: a module that is collected clears the globals of its functions.
 _first_main: list[Any] = [sys.modules["__main__"]]
 
+#: Set in a process that trains under survivor, and in its forks; 0 elsewhere.
+active_pid = 0
+
 
 def main(channel_fd: int) -> None:
     """Run the child; what the parent wants arrives as the first message on the channel.
@@ -24,6 +28,8 @@ def main(channel_fd: int) -> None:
     Returns or raises SystemExit when the program has ended, so that the interpreter's own end
     (non-daemon threads, exit handlers, flushing) follows as under ``python``.
     """
+    global active_pid  # noqa: PLW0603 - one process, one state
+    active_pid = os.getpid()
     shield_process()
     link = Link(channel_fd)
     unblock(link.start.unblock)
@@ -61,7 +67,7 @@ def run_program(link: Link) -> None:
         *start.args,
     ]
     sys.argv = ["-m" if start.kind == "module" else start.target, *start.args]
-    program.set_path(start.kind, start.target)
+    program.set_path(_root(start))
 
     def run(engine: Any) -> None:
         find = program.find_module if start.kind == "module" else program.find_script
@@ -122,6 +128,11 @@ def settings_of(start: Start) -> Any:
     )
 
 
+def _root(start: Start) -> Path:
+    scripts = {"script": start.target, "module": "", "function": start.main_file}
+    return program.user_root(scripts[start.kind])
+
+
 def _begin(link: Link) -> Any:
     """Open the job, read its newest checkpoint, and hand both to a new engine."""
     from survivor.training.engine import Engine
@@ -129,7 +140,7 @@ def _begin(link: Link) -> Any:
     start = link.start
     storage = Storage(start)
     link.set_saver(storage)
-    engine = Engine(link, settings_of(start), program.user_root(start.kind, start.target))
+    engine = Engine(link, settings_of(start), _root(start))
     link.listen(engine.request_stop)
     checkpoint = storage.newest(link.warn)
     link.ready(ready_message(checkpoint))

@@ -44,15 +44,15 @@ def absolute_as_python_does(path: str) -> str:
     return os.path.join(os.getcwd(), path)
 
 
-def user_root(kind: str, target: str) -> Path:
-    """The folder whose modules are the user's own: the script's, or for ``-m`` the working folder."""
-    return Path(os.path.realpath(target)).parent if kind == "script" else Path(os.getcwd())
+def user_root(script: str) -> Path:
+    """The folder whose modules are the user's own: the script's, or for ``""`` the working folder."""
+    return Path(os.path.realpath(script)).parent if script else Path(os.getcwd())
 
 
-def set_path(kind: str, target: str) -> None:
-    """Put the folder first in ``sys.path`` that ``python`` would have put there."""
+def set_path(root: Path) -> None:
+    """Put ``root`` first in ``sys.path``, unless ``python`` was told not to do such things."""
     if not getattr(sys.flags, "safe_path", sys.flags.isolated):
-        sys.path.insert(0, str(user_root(kind, target)))
+        sys.path.insert(0, str(root))
 
 
 def find_script(path: str) -> Program:
@@ -70,6 +70,14 @@ def find_script(path: str) -> Program:
         ) from error
     loader = SourceFileLoader("__main__", filename)
     return Program(source=source, filename=filename, argv0=path, loader=loader)
+
+
+def of_function(main_file: str) -> Program:
+    """The ``__main__`` of a process that runs a caller's function.
+
+    It names the caller's script, so that a spawned worker imports that and finds the classes in it.
+    """
+    return Program(source=b"", filename=main_file, argv0=main_file, loader=None)
 
 
 def find_module(name: str) -> Program:
@@ -101,11 +109,12 @@ def make_main(program: Program) -> ModuleType:
     namespace = main.__dict__
     namespace.update(
         __builtins__=builtins,
-        __file__=program.filename,
         __loader__=program.loader,
         __package__=program.spec.parent if program.spec else None,
         __spec__=program.spec,
     )
+    if program.filename:
+        namespace["__file__"] = program.filename
     if sys.version_info < (3, 14):
         namespace["__annotations__"] = {}
         namespace["__cached__"] = program.spec.cached if program.spec else None

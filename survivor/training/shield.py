@@ -22,11 +22,11 @@ processes; a loader worker, which must not die of a stranger's SIGTERM, says so 
 
 from __future__ import annotations
 
-import _thread
 import ctypes
 import os
 import signal
 from collections.abc import Iterable
+from typing import Any
 
 #: Signals on which a session is saved and ended.
 STOP_SIGNALS = (
@@ -49,26 +49,28 @@ def shield_process() -> None:
 
 
 def shield_worker(_worker_id: int = 0) -> None:
-    """Let a loader worker end by SIGTERM only if its parent sent it; to be called in its main thread.
+    """Let the stop signals do nothing to a loader worker; to be called in it, after torch has set it up.
 
-    torch sets its own SIGTERM handler when a worker starts, which makes the same distinction but
-    dies of a stranger's signal. A handler in Python can't see the sender, ``sigwaitinfo`` can.
+    torch's own SIGTERM handler, set when a worker starts, dies of a stranger's signal. The loader must
+    then end its workers by other means: see ``end_by_kill``. (Telling the senders apart by
+    ``sigwaitinfo`` does not work: in a spawned worker the threads of a BLAS take the signal.)
     """
-    _set_below_python((sig for sig in STOP_SIGNALS if sig != signal.SIGTERM), _do_nothing())
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    _thread.start_new_thread(_end_when_parent_asks, ())
+    _set_below_python(STOP_SIGNALS, _do_nothing())
+
+
+def end_by_kill(workers: Iterable[Any]) -> None:
+    """Let ``terminate()`` of these worker processes, ``multiprocessing``'s own included, send SIGKILL.
+
+    To be called in the process that made them, once they are started. A worker has nothing to clean
+    up: its queues are its loader's, and torch's handler for SIGTERM is ``_exit`` too.
+    """
+    for worker in workers:
+        worker._popen.terminate = worker._popen.kill
 
 
 def unblock(signals: Iterable[int]) -> None:
     """Take signals that were blocked while this process had no shield off the mask."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, set(signals))
-
-
-def _end_when_parent_asks() -> None:
-    while True:
-        info = signal.sigwaitinfo({signal.SIGTERM})
-        if info.si_pid == os.getppid():
-            os._exit(0)
 
 
 def _set_below_python(signals: Iterable[int], handler: int) -> None:

@@ -134,9 +134,7 @@ def test_the_user_s_own_hash_seed_is_kept_and_seen(work):
 
 def test_an_excepthook_of_the_user_s_gets_the_exception_without_our_frames(work):
     script = work.write(
-        "import sys, traceback\n"
-        "sys.excepthook = lambda kind, error, tb: print(kind, traceback.format_tb(tb))\n"
-        "1 / 0\n"
+        "import sys, traceback\nsys.excepthook = lambda kind, error, tb: print(kind, traceback.format_tb(tb))\n1 / 0\n"
     )
     plain = work.python(script)
     code, out, _ = work.run(script)

@@ -104,9 +104,7 @@ def test_a_failing_script_keeps_its_last_checkpoint(work):
     assert (code, out.split()) == (0, ["5", "6", "7", "8"])
 
 
-@pytest.mark.parametrize(
-    "line", ["sys.exit(3)", "sys.exit('words')", "sys.exit(300)", "raise SystemExit(-1)"]
-)
+@pytest.mark.parametrize("line", ["sys.exit(3)", "sys.exit('words')", "sys.exit(300)", "raise SystemExit(-1)"])
 def test_sys_exit_ends_with_the_code_that_python_gives(work, line):
     script = work.write(f"import sys, atexit\natexit.register(print, 'bye')\n{line}\n")
     plain = work.python(script)

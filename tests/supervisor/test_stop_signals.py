@@ -79,9 +79,7 @@ def test_sigint_twice_ends_at_once(work):
 
 
 def test_the_grace_period_ends_a_child_that_reaches_no_safe_point(work):
-    script = work.write(
-        "import time\nfor i in steps(9):\n    print(i, flush=True)\n    time.sleep(60 * (i == 3))\n"
-    )
+    script = work.write("import time\nfor i in steps(9):\n    print(i, flush=True)\n    time.sleep(60 * (i == 3))\n")
     run = work.start("--every", 0, "--grace", "0.3s", script)
     run.read_until("3")
     run.send(signal.SIGTERM)
@@ -120,7 +118,7 @@ def test_a_supervisor_that_is_killed_leaves_a_checkpoint_and_no_orphan(work):
     run.process.wait()
     wait_for(lambda: is_gone(pid))
     printed = [5, *map(int, run.process.stdout.read().split())]
-    code, out, err = work.run(script, printed[-1] + 3)  # other arguments: refused
+    code, _, _ = work.run(script, printed[-1] + 3)  # other arguments: refused
     assert code == 3
     code, out, _err = work.run("--accept-changes", script, printed[-1] + 3)
     assert code == 0

@@ -59,6 +59,4 @@ class Engine:
         data = memoryview(bytearray(i.to_bytes(4, "little")))
         blob = Blob(name="x", dtype="U8", shape=(4,), data=data)
         document = {"i": i, "pid": os.getpid()}
-        self.link.save(
-            Snapshot(document=document, blobs={"x": blob}, step=i, position=f"step {i}"), final=final
-        )
+        self.link.save(Snapshot(document=document, blobs={"x": blob}, step=i, position=f"step {i}"), final=final)

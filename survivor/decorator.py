@@ -1,0 +1,176 @@
+"""``@survivable``: a training function that runs in a supervised child and continues where it was left.
+
+A thin door: it pickles the function, opens a job and runs the same session as ``survivor run``.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, ParamSpec, TypeVar, overload
+
+from survivor.errors import EXIT_SAVED
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@overload
+def survivable(function: Callable[P, R], /) -> Callable[P, R]: ...
+
+
+@overload
+def survivable(
+    *,
+    store: str | os.PathLike[str] | None = None,
+    job: str | None = None,
+    every: float = 30.0,
+    grace: float = 30.0,
+    time_limit: float | None = None,
+    fresh: bool = False,
+    accept_changes: bool = False,
+    allow_partial: bool = False,
+    ignore: tuple[str, ...] = (),
+    max_restarts: int = 3,
+    quiet: bool = False,
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+
+def survivable(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Let calls of ``function`` survive being killed.
+
+    A call runs the function in a child process under a supervisor. It returns the function's value and
+    raises its exception. If the process is killed, the same call in a later process continues where
+    training stopped. Inside a process that survivor runs already, a call is a plain call.
+
+    Args:
+        function: the training function; module-level or local.
+        store: folder of the job folders; ``$SURVIVOR_STORE`` or ``survivor-jobs`` by default.
+        job: name of the job; the function's name by default.
+        every: seconds between checkpoints.
+        grace: seconds from a signal to the end.
+        time_limit: seconds after which the call saves and ends.
+        fresh: start over; the old job folder is set aside.
+        accept_changes: go on although the arguments or the function have changed.
+        allow_partial: go on although some objects can't be saved.
+        ignore: names of variables that are not saved.
+        max_restarts: restarts in a row without progress.
+        quiet: print only warnings and errors.
+
+    A call raises:
+        SurvivorError: the job could not be run, by the class that says why.
+        KeyboardInterrupt: stopped by SIGINT; everything is saved.
+        SystemExit: with code 75, stopped by another signal; everything is saved.
+    """
+    if function is None:
+        return functools.partial(_wrap, options=options)
+    return _wrap(function, options=options)
+
+
+def inside_child() -> bool:
+    """Whether this process trains under survivor already."""
+    child = sys.modules.get("survivor.training.child")
+    return bool(child is not None and child.active_pid)
+
+
+def _wrap(function: Callable[P, R], options: dict[str, Any]) -> Callable[P, R]:
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if inside_child():
+            return function(*args, **kwargs)
+        result: R = _run(function, args, kwargs, options)
+        return result
+
+    return call
+
+
+def _run(function: Callable[..., Any], args: Any, kwargs: Any, options: dict[str, Any]) -> Any:
+    """One call: a session of the function's job."""
+    import cloudpickle
+
+    from survivor.supervisor.console import Console
+    from survivor.supervisor.run import close, open_session
+
+    settings = _settings(function, args, kwargs, options)
+    console = Console(quiet=settings.quiet)
+    payload = cloudpickle.dumps((function, args, kwargs))
+    with _memory_file("survivor-call", payload) as call, _memory_file("survivor-result", b"") as result:
+        opened = open_session(settings, _source(function), console)
+        assert opened is not None, "a function's job is never too finished to be called"
+        job, session = opened
+        session.start = replace(
+            session.start,
+            args=tuple(sys.argv),
+            function_fd=call.fileno(),
+            result_fd=result.fileno(),
+            user_sys_path=tuple(sys.path),
+            main_file=getattr(sys.modules["__main__"], "__file__", None) or "",
+        )
+        session.fds = (call.fileno(), result.fileno())
+        verdict = session.run()
+        close(job, verdict, session, console)
+        result.seek(0)
+        data = result.read()
+    if verdict.kind == "saved":
+        raise KeyboardInterrupt if session.stop_reason == signal.SIGINT.name else SystemExit(EXIT_SAVED)
+    error = session.error(verdict)
+    if data and (verdict.kind == "finished" or error is None):
+        return _unpack(*cloudpickle.loads(data))  # from our child, over a private file
+    # the function called sys.exit()
+    raise error or SystemExit(verdict.exit_code)
+
+
+def _unpack(kind: str, value: Any, text: str) -> Any:
+    if kind == "value":
+        return value
+    from survivor.training.function import RemoteTraceback
+
+    raise value from RemoteTraceback(text)
+
+
+def _settings(function: Callable[..., Any], args: Any, kwargs: Any, options: dict[str, Any]) -> Any:
+    from survivor.supervisor.options import DEFAULT_STORE, RunOptions, job_name_of
+
+    given = dict(options)
+    name = f"{function.__module__}.{function.__qualname__}"
+    store = given.pop("store", None) or os.environ.get("SURVIVOR_STORE") or DEFAULT_STORE
+    return RunOptions(
+        kind="function",
+        target=name,
+        args=tuple(_words(args, kwargs)),
+        store=os.fspath(store),
+        job=given.pop("job", None) or job_name_of("function", name),
+        command=f"the same call of {function.__name__}()",
+        every_s=given.pop("every", 30.0),
+        grace_s=given.pop("grace", 30.0),
+        time_limit_s=given.pop("time_limit", None),
+        **given,
+    )
+
+
+def _words(args: Any, kwargs: Any) -> list[str]:
+    """The arguments for people, and for telling one call from another; addresses say nothing."""
+    words = [repr(value) for value in args] + [f"{name}={value!r}" for name, value in kwargs.items()]
+    return [re.sub(r" at 0x[0-9a-f]+", "", word)[:1000] for word in words]
+
+
+def _source(function: Callable[..., Any]) -> str:
+    try:
+        return inspect.getsource(function)
+    except (OSError, TypeError):
+        return ""
+
+
+def _memory_file(name: str, data: bytes) -> Any:
+    file = open(os.memfd_create(name), "w+b", buffering=0)  # noqa: SIM115 - the caller's with-block closes it
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+    file.seek(0)
+    return file

@@ -1,0 +1,85 @@
+"""The child of ``@survivable``: run one function that the parent sent, send its value or its exception back.
+
+Function and result travel as cloudpickle in two unnamed memory files that only these two processes
+have. Nothing of them is ever in a store.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Any
+
+import cloudpickle
+
+from survivor.training import ending, program
+from survivor.training.link import Link
+
+
+class RemoteTraceback(Exception):
+    """The traceback of the child, as text; the cause of the exception that the caller gets."""
+
+    def __str__(self) -> str:
+        """The text as it is."""
+        return f"\n{self.args[0]}"
+
+
+def run_function(link: Link) -> None:
+    """Run the function of ``link.start`` under the engine.
+
+    Raises:
+        SystemExit: with code 1 when the function raised.
+    """
+    from survivor.training.child import run_under_engine
+
+    start = link.start
+    sys.path[:] = start.user_sys_path
+    sys.argv = list(start.args)
+    program.make_main(program.of_function(start.main_file))
+
+    def body(engine: Any) -> None:
+        os.lseek(start.function_fd, 0, os.SEEK_SET)  # a child before us may have read it
+        with open(start.function_fd, "rb") as file:
+            function, args, kwargs = cloudpickle.load(file)  # from our parent, over a private file
+        try:
+            value = engine.instrument_function(function)(*args, **kwargs)
+        except Exception as error:
+            ending.clean_chain(error)
+            _send(start.result_fd, "error", error)
+            raise _Sent(error) from None
+        _send(start.result_fd, "value", value)
+
+    try:
+        run_under_engine(link, body)
+    except _Sent as sent:
+        link.failed(type(sent.error).__name__, str(sent.error), 1)
+        raise SystemExit(1) from None
+
+
+class _Sent(BaseException):
+    """The function's own exception is on its way to the caller: print nothing here."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+def _send(fd: int, kind: str, value: Any) -> None:
+    """Write the result; what can't be pickled becomes an exception that says so."""
+    if kind == "error":
+        text = "".join(traceback.format_exception(type(value), value, value.__traceback__))
+        value.__cause__ = None
+        packed = (kind, value.with_traceback(None), text)
+    else:
+        packed = (kind, value, "")
+    try:
+        data = cloudpickle.dumps(packed)
+    except Exception as problem:
+        what = "return value" if kind == "value" else f"exception ({type(value).__name__}: {value})"
+        error = TypeError(f"the {what} of the survivable function can't be sent to its caller: {problem}")
+        data = cloudpickle.dumps(("error", error, packed[2]))
+    os.ftruncate(fd, 0)  # a child before us may have written
+    os.lseek(fd, 0, os.SEEK_SET)
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

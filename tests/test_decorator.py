@@ -1,0 +1,154 @@
+"""``@survivable``: a call that survives, returns, raises and continues."""
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "supervisor"))
+
+from supervising import Workplace, is_gone, wait_for
+
+HEAD = "import os, signal, sys, time\nfrom survivor.decorator import survivable\n"
+
+
+@pytest.fixture
+def work(tmp_path):
+    workplace = Workplace(tmp_path)
+    yield workplace
+    workplace.clean_up()
+
+
+def test_a_call_returns_the_function_s_value_from_another_process(work):
+    script = work.write(
+        HEAD + "@survivable\n"
+        "def train(n, *, scale=1):\n"
+        "    return os.getpid(), [scale * i for i in steps(n)]\n"
+        "pid, values = train(3, scale=2)\n"
+        "print(pid != os.getpid(), values)\n"
+    )
+    done = work.python(script)
+    assert (done.returncode, done.stdout) == (0, "True [0, 2, 4]\n"), done.stderr
+
+
+def test_a_call_raises_the_function_s_exception_with_the_child_s_traceback_as_its_cause(work):
+    script = work.write(
+        HEAD + "class Mine(Exception):\n"
+        "    pass\n"
+        "@survivable(job='other')\n"
+        "def train():\n"
+        "    raise Mine('words')\n"
+        "try:\n"
+        "    train()\n"
+        "except Mine as error:\n"
+        "    print(error, os.listdir('survivor-jobs'))\n"
+        "    raise\n"
+    )
+    done = work.python(script)
+    assert (done.returncode, done.stdout) == (1, "words ['other']\n"), done.stderr
+    assert "in train\n    raise Mine('words')" in done.stderr
+
+
+def test_a_killed_call_continues_when_it_is_made_again(work):
+    script = work.write(
+        HEAD + "@survivable(every=0)\n"
+        "def train(n):\n"
+        "    seen = []\n"
+        "    for i in steps(n):\n"
+        "        print(i, flush=True)\n"
+        "        seen.append(i)\n"
+        "        if i == 5 and not os.path.exists('killed'):\n"
+        "            open('killed', 'w').close()\n"
+        "            os.kill(os.getppid(), signal.SIGKILL)\n"
+        "            time.sleep(0.5)\n"
+        "    return seen\n"
+        "print(train(9))\n"
+    )
+    first = work.python(script)
+    assert first.returncode == -signal.SIGKILL
+    second = work.python(script)
+    # the listing of the first session is the fake engine's business: it carries no list
+    assert second.stdout.splitlines()[-1] == "[6, 7, 8]", second.stderr
+
+
+def test_a_crashed_child_is_started_again_and_the_value_is_the_last_one_s(work):
+    script = work.write(
+        HEAD + "@survivable(every=0)\n"
+        "def train():\n"
+        "    for i in steps(9):\n"
+        "        if i == 5 and not os.path.exists('killed'):\n"
+        "            open('killed', 'w').close()\n"
+        "            os.abort()\n"
+        "    return 'whole'\n"
+        "print(train())\n"
+    )
+    done = work.python(script)
+    assert (done.returncode, done.stdout) == (0, "whole\n"), done.stderr
+
+
+def test_a_finished_call_gives_its_value_again(work):
+    script = work.write(
+        HEAD + "@survivable(every=0, quiet=True)\n"
+        "def train():\n"
+        "    for i in steps(9):\n"
+        "        print(i, flush=True)\n"
+        "    return 'value'\n"
+        "print(train())\n"
+        "print(train())\n"
+    )
+    done = work.python(script)
+    assert done.stdout.split() == [*"012345678", "value", "8", "value"], done.stderr
+
+
+def test_other_arguments_are_refused(work):
+    script = work.write(
+        HEAD + "@survivable(every=0)\ndef train(lr):\n    for i in steps(3): pass\ntrain(0.1)\ntrain(0.2)\n"
+    )
+    done = work.python(script)
+    assert done.returncode == 1
+    assert "JobChangedError" in done.stderr and "- 0.1" in done.stderr and "+ 0.2" in done.stderr
+
+
+def test_a_call_inside_a_survivor_process_is_a_plain_call(work):
+    script = work.write(HEAD + "@survivable\ndef train():\n    return os.getpid()\nprint(train() == os.getpid())\n")
+    code, out, err = work.run(script)
+    assert (code, out) == (0, "True\n"), err
+
+
+def test_a_value_that_cannot_be_pickled_is_an_error_that_says_so(work):
+    script = work.write(HEAD + "import threading\n@survivable\ndef train():\n    return threading.Lock()\ntrain()\n")
+    done = work.python(script)
+    assert "TypeError: the return value of the survivable function can't be sent" in done.stderr
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 75), ("SIGINT", -signal.SIGINT)])
+def test_a_signal_saves_and_ends_the_caller(work, name, code):
+    script = work.write(
+        HEAD + "@survivable\n"
+        "def train():\n"
+        "    print('pid', os.getpid(), flush=True)\n"
+        "    for i in steps(1000):\n"
+        "        if i == 3:\n"
+        f"            os.kill(os.getppid(), signal.{name})\n"
+        "        time.sleep(0.01)\n"
+        "train()\n"
+    )
+    done = work.python(script)
+    assert done.returncode == code
+    assert f"{name}: saved at step" in done.stderr
+    assert "go on with: the same call of train()" in done.stderr
+    wait_for(lambda: is_gone(int(done.stdout.split()[1])))
+
+
+def test_the_caller_s_signal_handlers_come_back(work):
+    script = work.write(
+        HEAD + "@survivable\n"
+        "def train():\n"
+        "    pass\n"
+        "train()\n"
+        "print(signal.getsignal(signal.SIGINT) is signal.default_int_handler,"
+        " signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)\n"
+    )
+    done = work.python(script)
+    assert done.stdout == "True True\n", done.stderr
