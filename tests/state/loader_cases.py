@@ -6,10 +6,9 @@ Run as ``python loader_cases.py whole|watched|resumed FOLDER CASE…``; each cas
 from __future__ import annotations
 
 import hashlib
-import os
-import pickle
 import random
 import sys
+import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,6 @@ from torch.utils.data import (
     IterableDataset,
     RandomSampler,
     Sampler,
-    SequentialSampler,
     Subset,
     SubsetRandomSampler,
     WeightedRandomSampler,
@@ -285,7 +283,11 @@ CASES = {
     "workers_init": Case(one(num_workers=2, worker_init_fn=seed_worker)),
     "workers_generator": Case(one(shuffle=True, num_workers=2, generator=seeded)),
     "workers_oversampled": Case(
-        one(sampler=lambda: RandomSampler(range(30), num_samples=75, generator=seeded()), batch_size=8, num_workers=2)
+        one(
+            sampler=lambda: RandomSampler(range(30), num_samples=75, generator=seeded()),
+            batch_size=8,
+            num_workers=2,
+        )
     ),
     "workers_habits": Case(one(sampler=Habits, num_workers=2)),
     "workers_restless": Case(one(sampler=Restless, num_workers=2)),
@@ -306,11 +308,15 @@ CASES = {
     "workers_stateful": Case(one(StatefulStream, num_workers=3)),
     "persistent_iterable": Case(one(Stream, num_workers=2, persistent_workers=True)),
     "persistent_stateful": Case(one(StatefulStream, num_workers=2, persistent_workers=True)),
-    "spawn": Case(one(OwnGenerators if False else Augmented, shuffle=True, num_workers=2, multiprocessing_context="spawn"), epochs=1),
+    "spawn": Case(one(shuffle=True, num_workers=2, multiprocessing_context="spawn"), epochs=1),
     "forkserver": Case(
         one(shuffle=True, num_workers=1, multiprocessing_context="forkserver", collate_fn=collate), epochs=1
     ),
 }
+
+
+#: Those with workers that are killed at all the points; the others at some.
+THOROUGH = ("workers_2", "persistent", "workers_mixed", "workers_iterable", "workers_stateful")
 
 
 def plain(batch: Any) -> Any:
@@ -407,8 +413,8 @@ def watched(case: Case) -> tuple[list[str], dict[Any, Any]]:
     return run(case, capture), points
 
 
-def resumed(case: Case, point: tuple[int, int], saved: Any, *, deferring: bool) -> list[str]:
-    """What a fresh process does from that point to the end."""
+def resumed(case: Case, point: tuple[int, int], saved: Any, *, deferring: bool, stop: int | None = None) -> Any:
+    """What a fresh process does from that point to the end, or what it saves at step ``stop``."""
     from survivor.state import loaders
 
     epoch, step = point
@@ -428,6 +434,12 @@ def resumed(case: Case, point: tuple[int, int], saved: Any, *, deferring: bool) 
         assert not states[0]["exhausted"] or next(its[0], None) is None
     MODULE_RNG.bit_generator.state = module_rng
     set_rng(main_rng)
+    if stop is not None:
+        for number in range(step, stop):
+            for it in its:
+                next(it)
+            train_step(number)
+        return [loaders.capture(it) for it in its], rng(), MODULE_RNG.bit_generator.state
     if step >= 0:
         digests += steps(its, case, step)
     for later in range(epoch + 1, case.epochs):
@@ -439,61 +451,53 @@ def resumed(case: Case, point: tuple[int, int], saved: Any, *, deferring: bool) 
 
 def chosen(points: dict[Any, Any], name: str) -> list[Any]:
     """Kill points: the first two, the middle, the last, after the last, and after the end, of first and last epoch."""
-    picked = []
     epochs = sorted({epoch for epoch, _ in points})
-    for epoch in {epochs[0], epochs[-1]}:
-        count = max(step for e, step in points if e == epoch)
-        wanted = [0, 1, count // 2, count - 1, count, -1]
-        if name in ("spawn", "forkserver"):  # starting their workers takes seconds
-            wanted = [count // 2]
-        picked += [(epoch, step) for step in dict.fromkeys(wanted) if (epoch, step) in points]
-    return picked
+    counts = {e: max(step for epoch, step in points if epoch == e) for e in epochs}
+    first, last = epochs[0], epochs[-1]
+    picked = [(e, step) for e in (first, last) for step in (0, 1, counts[e] // 2, counts[e] - 1, counts[e], -1)]
+    if name in ("spawn", "forkserver"):  # starting their workers takes seconds
+        picked = [(first, counts[first] // 2)]
+    elif ("workers" in name or "persistent" in name) and name not in THOROUGH:
+        picked = [(first, 1), (first, -1), (last, 0), (last, counts[last] // 2), (last, counts[last])]
+    return [point for point in dict.fromkeys(picked) if point in points]
 
 
-def in_fork(work: Callable[[], Any]) -> Any:
-    """The result of ``work`` in a fork, which has made no iterator before."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            answer: Any = work()
-        except BaseException:
-            import traceback
+def attempt(work: Callable[[], Any]) -> Any:
+    """The result of ``work``, or the traceback of its error."""
+    try:
+        return work()
+    except Exception:
+        return traceback.format_exc()
 
-            answer = traceback.format_exc()
-        with os.fdopen(writer, "wb") as file:
-            pickle.dump(answer, file)
-        sys.stdout.flush()
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as file:
-        answer = pickle.load(file)
-    os.waitpid(pid, 0)
-    return answer
+
+def killed_again(case: Case, points: dict[Any, Any]) -> list[str]:
+    """Saved in the middle of the last epoch by a process that was itself resumed there."""
+    epoch = max(epoch for epoch, _ in points)
+    stop = max(1, max(step for e, step in points if e == epoch) // 2)
+    saved = resumed(case, (epoch, stop - 1), points[epoch, stop - 1], deferring=True, stop=stop)
+    return resumed(case, (epoch, stop), saved, deferring=True)
 
 
 def main(mode: str, folder: Path, names: list[str]) -> None:
+    from survivor.state import loaders
+
+    if mode != "whole":
+        loaders.install()
     for name in names:
         case = CASES[name]
-        file = folder / f"{name}.{mode}"
         if mode == "whole":
-            result: Any = in_fork(lambda case=case: run(case))
+            result: Any = attempt(lambda case=case: run(case))
         elif mode == "watched":
-            result = in_fork(lambda case=case: installed(watched, case))
+            result = attempt(lambda case=case: watched(case))
         else:
             points = torch.load(folder / f"{name}.watched", weights_only=False)[1]
             result = {}
             for number, point in enumerate(chosen(points, name)):
-                work = partial(resumed, case, point, points[point], deferring=number % 2 == 0)
-                result[point] = in_fork(lambda work=work: installed(work))
-        torch.save(result, file)
-
-
-def installed(work: Callable[..., Any], *arguments: Any) -> Any:
-    from survivor.state import loaders
-
-    loaders.install()
-    return work(*arguments)
+                work = partial(resumed, case, point, points[point], deferring=number % 2 == 0 or "habits" in name)
+                result[point] = attempt(work)
+            if len(result) > 1:
+                result["killed again"] = attempt(lambda case=case, points=points: killed_again(case, points))
+        torch.save(result, folder / f"{name}.{mode}")
 
 
 if __name__ == "__main__":

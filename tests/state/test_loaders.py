@@ -23,8 +23,11 @@ def perform(mode: str, folder: Path, names: list[str]) -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """The results of all wanted cases, each mode in processes of its own."""
     path = tmp_path_factory.mktemp("loaders")
-    wanted = [item.callspec.params["name"] for item in request.session.items if hasattr(item, "callspec")
-              and "name" in item.callspec.params and item.path == Path(__file__)]
+    wanted = [
+        item.callspec.params["name"]
+        for item in request.session.items
+        if hasattr(item, "callspec") and "name" in item.callspec.params and item.path == Path(__file__)
+    ]
     names = [name for name in CASES if name in wanted]
     for mode in ("whole", "watched", "resumed"):
         perform(mode, path, names)
@@ -40,7 +43,9 @@ def test_a_resumed_loader_equals_the_plain_one(folder: Path, name: str) -> None:
     resumed = torch.load(folder / f"{name}.resumed", weights_only=False)
     for point, digests in resumed.items():
         assert isinstance(digests, list), f"{point}: {digests}"
-        assert digests == whole[len(whole) - len(digests) :], f"after {point}: wrong from step {first_difference(digests, whole)}"
+        assert digests == whole[len(whole) - len(digests) :], (
+            f"after {point}: wrong from step {first_difference(digests, whole)}"
+        )
 
 
 def first_difference(tail: list[str], whole: list[str]) -> str:

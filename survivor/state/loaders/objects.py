@@ -38,12 +38,22 @@ _DEPTH = 8
 _HOLDERS = 1000
 _ITEMS = 64  # a longer list holds data, not transforms
 _SMALL = 256  # elements of plain data that are carried without a look whether they changed
+#: Packages whose objects are never looked into.
 _OPAQUE = frozenset(
-    "PIL _io builtins concurrent ctypes h5py io logging multiprocessing pandas pathlib pyarrow re sqlite3 "
-    "threading weakref zipfile".split()
+    {"PIL", "_io", "builtins", "concurrent", "ctypes", "h5py", "io", "logging", "multiprocessing"}
+    | {"pandas", "pathlib", "pyarrow", "re", "sqlite3", "threading", "weakref", "zipfile"}
 )
-_LEAVES = (str, bytes, int, float, complex, type(None), np.ndarray, np.generic, torch.Tensor, type)
-_LEAVES += (types.ModuleType, io.IOBase, torch.dtype, torch.device, weakref.ref, *rngs.KINDS)
+_PLAIN = (str, bytes, int, float, complex, type(None), np.ndarray, np.generic, torch.Tensor)
+_LEAVES: tuple[type, ...] = (
+    *_PLAIN,
+    *rngs.KINDS,
+    type,
+    types.ModuleType,
+    io.IOBase,
+    torch.dtype,
+    torch.device,
+    weakref.ref,
+)
 
 
 def walk(roots: dict[str, Any], skip: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any, dict[Any, Any]]]:
@@ -67,19 +77,18 @@ def walk(roots: dict[str, Any], skip: tuple[Any, ...] = ()) -> Iterator[tuple[st
 
 
 def _values(holder: Any) -> dict[Any, Any] | None:
-    if isinstance(holder, dict):
-        return holder if len(holder) <= _ITEMS else None
-    if isinstance(holder, (list, tuple, deque)):
-        return dict(enumerate(holder)) if len(holder) <= _ITEMS else None
+    if isinstance(holder, (dict, list, tuple, deque)):
+        if len(holder) > _ITEMS:
+            return None
+        return holder if isinstance(holder, dict) else dict(enumerate(holder))
     if isinstance(holder, functools.partial):
         return {"func": holder.func, "args": holder.args, "keywords": holder.keywords}
     if isinstance(holder, types.MethodType):
         return {"self": holder.__self__}
     if isinstance(holder, types.FunctionType):
         return _closure(holder)
-    if type(holder).__module__.partition(".")[0] in _OPAQUE:
-        return None
-    attributes = getattr(holder, "__dict__", None)
+    opaque = type(holder).__module__.partition(".")[0] in _OPAQUE
+    attributes = None if opaque else getattr(holder, "__dict__", None)
     return attributes if isinstance(attributes, dict) else None
 
 
@@ -99,8 +108,10 @@ def module_generators(roots: dict[str, Any]) -> dict[str, Any]:
     """Generators at the top of the modules that the classes and functions below the roots come from."""
     names = set()
     for _, holder, _ in walk(roots):
-        named = holder if isinstance(holder, types.FunctionType) else type(holder)
-        names.update([named.__module__] if named is holder else [kind.__module__ for kind in named.__mro__])
+        if isinstance(holder, types.FunctionType):
+            names.add(holder.__module__)
+        else:
+            names.update(kind.__module__ for kind in type(holder).__mro__)
     names -= {name for name in names if name.partition(".")[0] in _OPAQUE | {"torch", "numpy", "random"}}
     return {
         f"{name}.{key}": value
@@ -149,8 +160,12 @@ class Watch:
                     found.setdefault(id(value), (f"{path}/{key}", value))
         return dict(found.values())
 
-    def read(self) -> list[Entry]:
-        """What is carried, as ``[path, key, value]``; values share nothing with the objects."""
+    def read(self, *, everything: bool = False) -> list[Entry]:
+        """What is carried, as ``[path, key, value]``; values share nothing with the objects.
+
+        Args:
+            everything: plain data that has not changed, too.
+        """
         entries: list[Entry] = []
         generators: set[int] = set()
         for path, holder, values in walk(self.roots, self.skip):
@@ -164,7 +179,7 @@ class Watch:
                     if type(before) is type(value) and before != value:
                         entries.append([path, key, value])
                 elif self._is_data(holder, value):
-                    self._read_data(path, key, value, entries)
+                    self._read_data(path, key, value, entries, everything)
                 elif self.plain and _is_bare_iterator(value) and holder is not self.roots:
                     self.not_carried.append(f"{path}/{key}")
         return entries
@@ -180,8 +195,8 @@ class Watch:
         kinds = (int, float, bool, str, bytes, type(None), list, tuple, dict, set, deque)
         return type(value) in kinds or isinstance(value, (torch.Tensor, np.ndarray))
 
-    def _read_data(self, path: str, key: Any, value: Any, entries: list[Entry]) -> None:
-        if _is_small(value):
+    def _read_data(self, path: str, key: Any, value: Any, entries: list[Entry], everything: bool) -> None:
+        if everything or _is_small(value):
             entries.append([path, key, {"data": _copy(value)}])
             return
         digest = _digest(value)
@@ -232,7 +247,7 @@ def _digest(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         if value.dtype.hasobject:
             return None
-        return value.shape, value.dtype.str, xxhash.xxh3_64_digest(np.ascontiguousarray(value))
+        return value.shape, value.dtype.str, xxhash.xxh3_64_digest(np.ascontiguousarray(value).tobytes())
     if isinstance(value, deque):
         value = list(value)
     try:

@@ -15,17 +15,8 @@ from torch.utils.data import DataLoader
 
 from survivor.errors import DivergedError, NotResumableError
 from survivor.state.loaders import worker
-from survivor.state.loaders.tracking import (
-    Base,
-    Multi,
-    Tracker,
-    attach,
-    draw_ahead,
-    hold,
-    known,
-    start,
-    tracker_of,
-)
+from survivor.state.loaders.hooks import draw_ahead, hold, start
+from survivor.state.loaders.tracking import Base, Multi, Tracker, attach, known, tracker_of
 
 _VERSION = 1
 
@@ -52,6 +43,8 @@ def capture(it: Any) -> dict[str, Any]:
     protocol = worker.has_protocol(dataset) and not multi
     now = tracker.sampler_watch.read()
     not_carried = sorted(set(tracker.sampler_watch.not_carried))
+    # at the end of an epoch the next one begins where the workers stopped, not at their last batch
+    states = tracker.workers.arrived if tracker.exhausted else tracker.workers.consumed
     return {
         "version": _VERSION,
         "workers": it._num_workers,
@@ -71,7 +64,7 @@ def capture(it: Any) -> dict[str, Any]:
         "state_dict": copy.deepcopy(dataset.state_dict()) if protocol else None,  # type: ignore[attr-defined]
         "fetcher_ended": not multi and bool(getattr(it._dataset_fetcher, "ended", False)),
         "last_worker": tracker.workers.last,
-        "states": [_listed(state) for state in tracker.workers.consumed],
+        "states": [_listed(state) for state in states],
     }
 
 
@@ -95,6 +88,8 @@ def reposition(it: Any, state: dict[str, Any]) -> None:
     """Turn a new iterator, in place, into one that stands where ``state`` was captured.
 
     Disturbs the global generators; set them afterwards, as they were when ``state`` was captured.
+    An iterator with workers should have been made with ``loaders.deferring`` set: otherwise its workers
+    are started twice, and a large table that its sampler has shuffled in place meanwhile stays shuffled.
 
     Args:
         it: an iterator over a loader made as the captured one's was; nothing was taken from it.
@@ -107,7 +102,7 @@ def reposition(it: Any, state: dict[str, Any]) -> None:
     tracker = known(it)
     if it._num_workers != state["workers"]:
         raise DivergedError(
-            f"a data loader had {state['workers']} workers when the job was saved, and has {it._num_workers} now",
+            f"a data loader had {state['workers']} workers when the job was saved, now {it._num_workers}",
             advice="run the job with the number of workers that it was started with",
         )
     loader = tracker.loader()
@@ -119,6 +114,7 @@ def reposition(it: Any, state: dict[str, Any]) -> None:
     attach(it, fresh)
     if multi:
         hold(it, fresh)
+    fresh.sampler_watch.write(tracker.pristine)
     _as_at_making(fresh, state)
     if state["replay"] and (multi or not state["exhausted"]):
         _replay(it, fresh, state)
@@ -180,14 +176,13 @@ def _place_multi(it: Any, tracker: Tracker, state: dict[str, Any]) -> None:
 
 def _advance(it: Any, tracker: Tracker, state: dict[str, Any]) -> list[Any]:
     saved = state["stream"]
-    if saved["drawn"] and it._sampler_iter is it._index_sampler and not hasattr(it._index_sampler, "__dict__"):
+    sampler = it._index_sampler
+    if saved["drawn"] and it._sampler_iter is sampler and not hasattr(sampler, "__dict__"):
         raise NotResumableError(
             "the sampler of a data loader is itself a generator or an iterator, which can't be rewound",
             advice="give the DataLoader an object whose __iter__ makes the generator",
         )
-    it._sampler_iter, ahead = tracker.stream.replay(
-        it._index_sampler, it._sampler_iter, saved, state["consumed"]
-    )
+    it._sampler_iter, ahead = tracker.stream.replay(sampler, it._sampler_iter, saved, state["consumed"])
     return ahead
 
 

@@ -58,7 +58,7 @@ class _NumpyLegacy:
         self._state: dict[str, Any] = {}
 
     def read(self) -> dict[str, Any]:
-        generator = np.random.mtrand._rand._bit_generator  # type: ignore[attr-defined]
+        generator = np.random.mtrand._rand._bit_generator
         if generator is not self._generator:
             self._generator, self._address = generator, self._find(generator)
             self._memory = b""
@@ -106,11 +106,7 @@ def is_private(value: Any) -> bool:
     """Whether a value is a generator that is not one of the process's global streams."""
     if not isinstance(value, KINDS) or isinstance(value, random.SystemRandom):
         return False
-    return not (
-        value is torch.default_generator
-        or value is random._inst  # type: ignore[attr-defined]
-        or value is np.random.mtrand._rand  # type: ignore[attr-defined]
-    )
+    return not (value is torch.default_generator or value is random._inst or value is np.random.mtrand._rand)
 
 
 def read(generator: Any) -> dict[str, State]:

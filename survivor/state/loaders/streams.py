@@ -85,7 +85,7 @@ def skip(iterator: Iterator[Any], count: int) -> int:
 def _enough(count: int, found: int) -> None:
     if found < count:
         raise DivergedError(
-            f"a data loader had given {count} batches when the job was saved, and its sampler has {found} now",
+            f"a sampler had given {count} indices when the job was saved, and has only {found} now",
             advice="run the job with the data set and the settings that it was started with",
         )
 
@@ -200,7 +200,7 @@ class Stream:
         for number in range(first, drawn):
             self.set_states(states.get(number, {}))
             index = list(itertools.islice(iterator, 1))
-            _enough(drawn, number + len(index))
+            _enough(number + 1, number + len(index))
             tail += index
         self.log, self.drawn, self.ended, self._after = list(saved["log"]), drawn, saved["ended"], {}
         self.last = tail[-1] if tail else None

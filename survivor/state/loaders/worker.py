@@ -37,11 +37,12 @@ class Task(int):
     delta: dict[Any, Any]
 
     def __reduce__(self) -> Any:
+        """Int's own way to be pickled would lose the attributes."""
         return make_task, (int(self), self.worker, self.delta)
 
 
 def make_task(number: int, worker: int, delta: dict[Any, Any]) -> Task:
-    """A `Task`; a function, because int's own way to be pickled loses the attributes."""
+    """A `Task`."""
     task = Task(number)
     task.worker, task.delta = worker, delta
     return task
@@ -53,6 +54,7 @@ class Resume:
     Attributes:
         state: as merged from the deltas of the worker's tasks.
         iterate: ask the data set for a new iterator after its state was set (iterable ones, mid-epoch).
+            The draws of that count only if the state has the key ``"fresh"``: none was asked for since.
     """
 
     def __init__(self, state: dict[Any, Any], *, iterate: bool) -> None:
@@ -62,7 +64,7 @@ class Resume:
 
 def has_protocol(dataset: Any) -> bool:
     """Whether a data set saves and restores itself, which wins over what can be seen of it."""
-    return callable(getattr(dataset, "state_dict", None)) and callable(getattr(dataset, "load_state_dict", None))
+    return all(callable(getattr(dataset, name, None)) for name in ("state_dict", "load_state_dict"))
 
 
 class Carrier:
@@ -119,13 +121,15 @@ class Carrier:
 
     def catch_fetchers(self) -> None:
         """Know what torch's loop fetches from; whether that has ended is not in the data set's own state."""
-        create = _DatasetKind.create_fetcher
+        create: Any = _DatasetKind.create_fetcher
 
         def creator(*arguments: Any, **named: Any) -> Any:
-            self._fetcher = create(*arguments, **named)
-            return self._fetcher
+            fetcher = create(*arguments, **named)
+            if fetcher.dataset is self._dataset:
+                self._fetcher = fetcher
+            return fetcher
 
-        _DatasetKind.create_fetcher = creator  # the loop's own process: nobody else makes fetchers here
+        setattr(_DatasetKind, "create_fetcher", creator)  # noqa: B010 - in the worker's own process only
 
 
 class _Orders:
@@ -148,11 +152,12 @@ class _Orders:
         self._carrier.set(message.state)
         if not message.iterate:
             return self._queue.get(timeout=timeout)
-        self._state = message.state
+        if "fresh" not in message.state:
+            self._state = message.state
         return _Again()
 
 
-class _Again(_ResumeIteration):  # type: ignore[misc]
+class _Again(_ResumeIteration):
     """Makes torch's loop fetch from a new iterator; its acknowledgement is ours to drop."""
 
 
