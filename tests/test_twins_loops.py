@@ -10,6 +10,12 @@ TWINS = [
     *twins("nested_closures.py", fast="S4, S15 TERM", slow="S1, S6, S7, S12, S24"),
     *twins("package_folder", fast="S11, S16 TERM", slow="S1, S7, E1, S8, E2, S21"),
     *twins("gpt_batches.py", fast="S8, B31 TERM", slow="S1, B13, S7, E4, S20, S21"),
+    *twins("tqdm_bars.py", fast="S4, S15 TERM", slow="S1, S6, S7, S12, S13, E1, S24"),
+    *twins("step_iterators.py", fast="S7, S17, S29 TERM", slow="S1, S5, S12, S13, S23, S32, S37"),
+    *twins("while_epochs.py", fast="S5, S16 TERM", slow="S1, S7, S8, S21, S26"),
+    *twins("returns_early.py", fast="S8, S24 TERM", slow="S1, S5, S15, S16, S20, S27, S37"),
+    *twins("kfold.py", fast="S13, S22 TERM", slow="S1, S5, E1, S6, S10, S11, S30"),
+    *twins("phases.py", fast="S4, S9, S18 TERM", slow="S1, S6, S7, S12, S13, S21, S28"),
 ]
 
 

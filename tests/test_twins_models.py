@@ -1,0 +1,14 @@
+"""Models that change, share, normalise or remember come back as they were."""
+
+import pytest
+from twin import check, twins
+
+TWINS = [
+    *twins("growing.py", fast="S6, S12, S20 TERM", slow="S1, S8, S9, S16, S17, S24"),
+    *twins("hidden_state.py", fast="B6, B24 TERM, S4", slow="B1, B10, E1, B11, B30, S1, S7, S10"),
+]
+
+
+@pytest.mark.parametrize("case", TWINS)
+def test_a_killed_run_equals_the_plain_one(case):
+    check(case)
