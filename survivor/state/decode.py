@@ -126,7 +126,7 @@ class Decoder:
             return iterators.handles(type(live)) and iterators.kind_name(live) == node[1]
         if kind in ("numpy_rng", "python_rng", "torch_rng"):
             return isinstance(live, _RNG_TYPES[kind])
-        if kind == "opaque":
+        if kind in ("opaque", "stateful"):
             return class_name(type(live)) == node[1]
         if kind == "generator":
             return type(live) is types.GeneratorType and generators.name(live) == node[1]
@@ -406,6 +406,13 @@ class Decoder:
         return live if live is not MISSING else self._absent(number)
 
     _make_opaque = _make_remade
+
+    def _make_stateful(self, number: int, node: list[Any], live: Any) -> Any:
+        if live is MISSING:
+            return self._absent(number)
+        self._values[number] = live
+        live.load_state_dict(self.value(node[2]))
+        return live
 
     # --- tensors, arrays, generators of random numbers --------------------------------------
 

@@ -53,9 +53,10 @@ class Encoder:
     Args:
         scope: tells the user's classes and modules.
         ignore: names (the last part of a path) whose objects are left to re-execution.
+        ignored: objects that are left to re-execution.
     """
 
-    def __init__(self, scope: Scope, ignore: Iterable[str] = ()) -> None:
+    def __init__(self, scope: Scope, ignore: Iterable[str] = (), ignored: Iterable[Any] = ()) -> None:
         self.scope = scope
         self.ignore = frozenset(ignore)
         self.nodes: list[Any] = []
@@ -66,6 +67,7 @@ class Encoder:
         self._memo: dict[int, int] = {}
         self._alive: list[Any] = []  # temporaries must not be freed while their id is in the memo
         self._methods: dict[type, Callable[[Any, int], Any]] = {}
+        self._ignored = {id(value) for value in ignored}
 
     # --- references -------------------------------------------------------------------------
 
@@ -86,6 +88,8 @@ class Encoder:
             method = self._methods.get(kind)
             if method is None:
                 method = self._methods[kind] = self._method_for(kind)
+            if id(value) in self._ignored:
+                method = self._remade
             self.nodes[number] = method(value, number)
         return [number]
 
@@ -100,6 +104,10 @@ class Encoder:
     def namespace(self, variables: dict[str, Any], label: str = "") -> list[list[Any]]:
         """References to the values of variables, as ``[[name, reference], …]``, in order."""
         return [[name, self.ref(value, -1, f"{label}.{name}")] for name, value in variables.items()]
+
+    def tracked(self, value: Any, name: str) -> Any:
+        """The reference to an object that the user named; its own ``state_dict`` wins if its class is opaque."""
+        return self.ref(value, -1, name)
 
     def finish(self) -> dict[str, Blob]:
         """Settle which bytes are stored for which memory; call once, after the last `ref`."""
@@ -143,7 +151,9 @@ class Encoder:
         return ["remade", type(value).__name__]
 
     def _opaque(self, value: Any, number: int) -> Any:
-        """``["opaque", type]``: survivor can't carry it, and says so."""
+        """``["opaque", type]``: survivor can't carry it, and says so; ``["stateful", …]`` if it can say its state."""
+        if is_stateful(value):
+            return ["stateful", class_name(type(value)), self.ref(value.state_dict(), number, ".state_dict()")]
         self.opaque[number] = value
         return ["opaque", class_name(type(value))]
 
@@ -278,8 +288,8 @@ class Encoder:
     def _array(self, value: np.ndarray[Any, Any], number: int) -> Any:
         """``["array", class, fields]``; arrays of objects list their items."""
         own = None if type(value) is np.ndarray else class_name(type(value))
-        if isinstance(value, np.memmap):
-            return ["remade", "memmap"]  # its bytes are in a file already
+        if isinstance(value, np.memmap) and not value.flags.writeable:
+            return ["remade", "memmap"]  # its bytes are in a file, and stay as they are
         if value.dtype.hasobject:
             return ["objects", own, list(value.shape), self._items(value.ravel().tolist(), number)]
         fields: dict[str, Any] = {}
@@ -328,6 +338,11 @@ class Encoder:
         if parts is None:
             return self._opaque(value, number)
         return ["generator", generators.name(value), self._attributes(parts, number)]
+
+
+def is_stateful(value: Any) -> bool:
+    """Whether an object offers its state through PyTorch's protocol."""
+    return callable(getattr(value, "state_dict", None)) and callable(getattr(value, "load_state_dict", None))
 
 
 def function_name(value: Any) -> str:

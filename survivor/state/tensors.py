@@ -71,7 +71,7 @@ def fits_tensor(node: list[Any], live: Any) -> bool:
 
 def fits_array(node: list[Any], live: Any) -> bool:
     """Whether a live array can be filled with a node's bytes."""
-    if not isinstance(live, np.ndarray) or isinstance(live, np.memmap) or not live.flags.writeable:
+    if not isinstance(live, np.ndarray) or not live.flags.writeable:
         return False
     own = None if type(live) is np.ndarray else class_name(type(live))
     fields = node[2]

@@ -6,6 +6,8 @@ The document of a level is JSON::
      "frames":   [{"function": …, "names": […], "variables": [[name, ref], …]}, …]
      "modules":  [{"module": …, "names": […], "variables": [[name, ref], …]}, …]
      "iterator": ref or null
+     "result":   ref                        what a loop that has ended returned
+     "tracked":  [[name, ref], …]
      "rng":      ref
      "nodes":    […]}
 
@@ -17,7 +19,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import CodeType, FrameType
 from typing import Any
@@ -61,10 +63,10 @@ def code_name(code: CodeType) -> str:
 
 
 def capture(
-    record: Record, chain: list[Record], scope: Scope, ignore: Iterable[str], *, at_end: bool = False
+    encoder: Encoder, record: Record, chain: list[Record], tracked: dict[str, Any], result: Any = None
 ) -> Capture:
-    """Read the state at the head of ``record``, the last of ``chain``; ``at_end``: it has ended."""
-    encoder = Encoder(scope, ignore)
+    """Read the state at the head of ``record``, the last of ``chain``, or at its end (``record.how``, ``result``)."""
+    scope = encoder.scope
     stack = user_frames(record.frame, scope)
     document: dict[str, Any] = {"chain": [r.address for r in chain]}
     main = stack[0] if stack and stack[0].f_code.co_name == "<module>" else None
@@ -74,8 +76,10 @@ def capture(
     ]
     document["frames"] = [_frame(encoder, frame) for frame in stack if frame.f_code.co_name != "<module>"]
     document["iterator"] = None
-    if record.iterator is not None and not at_end:
+    if record.iterator is not None and not record.how:
         document["iterator"] = encoder.ref(record.iterator, -1, "<iterator>")
+    document["tracked"] = [[name, encoder.tracked(value, name)] for name, value in tracked.items()]
+    document["result"] = encoder.ref(result, -1, "<result>")
     document["rng"] = encoder.ref(rng.read_all(), -1, "rng")
     document["nodes"] = encoder.nodes
     blobs = encoder.finish()

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, Protocol
 
 from survivor.checkpoint.snapshot import Blob, Snapshot
@@ -26,7 +26,8 @@ from survivor.state import generators, loaders, rng
 from survivor.state.encode import Encoder
 from survivor.state.scope import Scope
 from survivor.training import importer, watch
-from survivor.training.capture import Capture, capture, freeze, inside_unwatched_loop
+from survivor.training.capture import Capture, capture, freeze, inside_unwatched_loop, sites_of
+from survivor.training.files import Files
 from survivor.training.graphs import Graphs
 from survivor.training.loops import Hooks
 from survivor.training.plan import Plan
@@ -94,6 +95,7 @@ class Engine:
         self.hooks = Hooks(self)
         self.replay: Replay | None = None
         self.graphs = Graphs()
+        self.files = Files(self.scope)
         self.plan = Plan(settings, link)
         self.step = 0
         self._due = 0.0
@@ -101,6 +103,9 @@ class Engine:
         self._capture_cost_s = 0.0
         self._unknown_levels_s = 0.0
         self._origin: dict[str, Any] | None = None
+        self.tracked: dict[str, Any] = {}
+        self.ignored: list[Any] = []
+        self.metrics: dict[str, float] = {}
 
     # --- for the bootstrap ----------------------------------------------------------------------
 
@@ -109,6 +114,7 @@ class Engine:
         loaders.install()
         watch.install(self._trained)
         self.hooks.install()
+        self.files.install()
         if checkpoint is None:
             encoder = Encoder(self.scope)
             state = rng.read_all()
@@ -128,6 +134,10 @@ class Engine:
     def install_import_hook(self) -> None:
         """From now on, instrument the user's modules when they are imported."""
         importer.install(self)
+
+    def instrument_function(self, function: Any) -> Any:
+        """The same function with its loops, and those of the functions it came with, instrumented."""
+        return importer.instrument_function(self, function)
 
     def finish(self) -> None:
         """The script has ended.
@@ -155,6 +165,13 @@ class Engine:
         iterator = iter(iterable)
         generators.tap(iterator)
         return iterator
+
+    def explicit_loop(self, iterable: Iterable[Any], frame: FrameType) -> Iterable[Any]:
+        """Watch a loop that the source was not rewritten for."""
+        if any(site.first_line == frame.f_lineno for site in sites_of(frame.f_code, self.scope)):
+            return iterable
+        number = importer.explicit_site(self, frame)
+        return self.hooks.watch(number, iterable, frame)
 
     def drives(self, record: Record) -> bool:
         """Whether a generator is being put back where it was, and this is one of its loops."""
@@ -197,8 +214,8 @@ class Engine:
         if (site.outer or (site.hinted and not site.trains)) and self._level_pays(record):
             self._take_level(record, now)
 
-    def ended(self, record: Record) -> None:
-        """A loop has run to its end, or is about to be left by ``break``."""
+    def ended(self, record: Record, value: Any = None) -> None:
+        """A loop has run to its end, or is about to be left by ``break``, or by ``return`` with a value."""
         if not record.trained or self.replay is not None:
             return
         level = None
@@ -206,20 +223,22 @@ class Engine:
         root_like = record.parent is self.hooks.root and len(record.parent.ended) < _END_LEVELS
         lasted = self.clock() - record.entered_at
         if root_like or self.settings.every_s == 0 or self._capture_cost_s <= self.settings.overhead * lasted:
-            taken = self._capture(record, chain[: chain.index(record) + 1], at_end=True)
+            taken = self._capture(record, chain[: chain.index(record) + 1], result=value)
             level = freeze(taken.level) if taken is not None else None
         record.parent.ended.append(
-            Ended(site=record.site.key, entry=record.entry, broke=record.broke, level=level)
+            Ended(site=record.site.key, entry=record.entry, how=record.how, level=level)
         )
 
     def abandoned(self, record: Record) -> None:
-        """A loop was left by ``return`` or an exception: it can't be skipped by a resumed run."""
+        """A loop was left by an exception: it can't be skipped by a resumed run."""
         if record.trained and self.replay is None:
-            record.parent.ended.append(Ended(site=record.site.key, entry=record.entry, broke=True, level=None))
+            record.parent.ended.append(Ended(site=record.site.key, entry=record.entry, how="raise", level=None))
 
     def _trained(self, frame: Any) -> None:
         """A backward pass or an optimizer step: the loops around it train."""
         self.graphs.backward_seen()
+        if self.replay is None:
+            self.hooks.outside.closed = True
         innermost = self.hooks.innermost(frame)
         if innermost is None or innermost.trained or self.hooks.off:
             return
@@ -246,10 +265,11 @@ class Engine:
         if not record.site.trains:
             self._unknown_levels_s += self.clock() - now
 
-    def _capture(self, record: Record, chain: list[Record], *, at_end: bool = False) -> Capture | None:
+    def _capture(self, record: Record, chain: list[Record], result: Any = None) -> Capture | None:
         """The state at this head, or ``None`` where it is not a safe point."""
         begin = self.clock()
-        taken = capture(record, chain, self.scope, self.settings.ignore, at_end=at_end)
+        encoder = Encoder(self.scope, self.settings.ignore, self.ignored)
+        taken = capture(encoder, record, chain, self.tracked, result)
         self._capture_cost_s = max(self.clock() - begin, 0.7 * self._capture_cost_s)
         if not self.graphs.closed(taken.graph):
             return None
@@ -310,19 +330,20 @@ class Engine:
                 assert past.level is not None
                 blobs |= _prefixed(past.level, f"ended{i}.{j}/")
                 ended[i].append(
-                    {"site": past.site, "entry": past.entry, "broke": past.broke, "state": past.level.document}
+                    {"site": past.site, "entry": past.entry, "how": past.how, "state": past.level.document}
                 )
         assert self._origin is not None
         blobs |= _prefixed(Level({}, self._origin_blobs), "origin/")
         document = {
             "kind": "training",
             "step": self.step,
-            "origin": self._origin,
+            "origin": self._origin | {"outside": self.hooks.outside.log},
+            "files": self.files.lengths(),
             "levels": documents,
             "ended": ended,
         }
         position = ", ".join(str(r) for r in chain)
-        return Snapshot(document=document, blobs=blobs, step=self.step, position=position)
+        return Snapshot(document=document, blobs=blobs, step=self.step, position=position, metrics=dict(self.metrics))
 
 
 def _prefixed(level: Level, prefix: str) -> dict[str, Blob]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.abc
 import importlib.machinery
-import importlib.util
+import inspect
+import linecache
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from survivor.training.rewrite import rewrite, training_functions
+from survivor.training.sites import Site
 
 if TYPE_CHECKING:
     from survivor.training.engine import Engine
@@ -91,3 +94,83 @@ class _Finder(importlib.abc.MetaPathFinder):
 def install(engine: Engine) -> None:
     """Take over the import of the user's modules in this process."""
     sys.meta_path.insert(0, _Finder(engine))
+
+
+# --- functions and loops outside of rewritten modules -------------------------------------------------
+
+
+class _Namespace:
+    """Stands for the module of functions that came without one: its ``__dict__`` is their globals."""
+
+
+def instrument_function(engine: Engine, function: Any) -> Any:
+    """Give a function, and the user's functions in its globals, the instrumented code of their file."""
+    target = inspect.unwrap(getattr(function, "__func__", function))
+    if isinstance(target, functools.partial):
+        instrument_function(engine, target.func)
+        return function
+    if not isinstance(target, types.FunctionType) or target.__code__.co_filename in engine.scope.files:
+        return function
+    space = _Namespace()
+    space.__dict__ = target.__globals__
+    name = str(target.__globals__.get("__name__", target.__module__))
+    engine.scope.modules[name] = space  # type: ignore[assignment]
+    codes: dict[str, dict[tuple[str, int], types.CodeType]] = {}
+    for found in [target, *_functions_in(target.__globals__)]:
+        filename = found.__code__.co_filename
+        if filename not in codes:
+            codes[filename] = _instrumented_codes(engine, filename, name)
+        code = codes[filename].get((found.__code__.co_name, found.__code__.co_firstlineno))
+        if code is not None and code.co_freevars == found.__code__.co_freevars:
+            found.__code__ = code
+    return function
+
+
+def _instrumented_codes(engine: Engine, filename: str, name: str) -> dict[tuple[str, int], types.CodeType]:
+    source = "".join(linecache.getlines(filename))
+    if not source or "site-packages" in filename:
+        return {}
+    found: dict[tuple[str, int], types.CodeType] = {}
+    waiting = [compile_module(engine, source, filename, name)]
+    while waiting:
+        code = waiting.pop()
+        found[code.co_name, code.co_firstlineno] = code
+        waiting.extend(c for c in code.co_consts if isinstance(c, types.CodeType))
+    return found
+
+
+def _functions_in(namespace: dict[str, Any]) -> Iterator[types.FunctionType]:
+    for value in list(namespace.values()):
+        if isinstance(value, types.FunctionType):
+            yield value
+        elif isinstance(value, type):
+            for member in vars(value).values():
+                member = getattr(member, "__func__", member)
+                if isinstance(member, types.FunctionType):
+                    yield member
+
+
+def explicit_site(engine: Engine, frame: types.FrameType) -> int:
+    """The number of the site of a ``survivor.loop`` call in code that was not rewritten."""
+    code = frame.f_code
+    module = frame.f_globals.get("__name__", "?")
+    key = f"{module}:{getattr(code, 'co_qualname', code.co_name)}:line {frame.f_lineno}"
+    for number, site in enumerate(engine.sites):
+        if site.key == key:
+            return number
+    line = 0 if code.co_name == "<module>" else code.co_firstlineno
+    engine.scope.files.add(code.co_filename)
+    engine.sites.append(
+        Site(
+            key=key,
+            filename=code.co_filename,
+            first_line=frame.f_lineno,
+            last_line=frame.f_lineno,
+            function=(code.co_filename, line, code.co_name),
+            label="item",
+            kind="for",
+            hinted=True,
+            in_generator=bool(code.co_flags & inspect.CO_GENERATOR),
+        )
+    )
+    return len(engine.sites) - 1

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from survivor.state.generators import Lanes
+from survivor.training.outside import Outside
 from survivor.training.records import Context, Record
 from survivor.training.rewrite import HOOK
 
@@ -39,7 +40,8 @@ class Hooks:
         self.running: dict[FrameType, list[Record]] = {}
         self.root = Context()
         self.off = False
-        self._skipped_by_break: str | None = None
+        self.outside = Outside()
+        self._skipped: dict[str, tuple[str, Any]] = {}
 
     def install(self) -> None:
         """Make these hooks the ones that rewritten source finds; forked children run without them."""
@@ -56,9 +58,12 @@ class Hooks:
         """The iterable of a ``for`` statement, watched if it may train."""
         if self._is_compiling() or self.off or get_ident() != self._thread:
             return iterable
+        return self.watch(number, iterable, sys._getframe(1))
+
+    def watch(self, number: int, iterable: Iterable[Any], frame: FrameType) -> Iterable[Any]:
+        """The same for a loop of another frame than the caller's."""
         engine = self._engine
         site = engine.sites[number]
-        frame = sys._getframe(1)
         if site.cold:
             # counted, since a cold loop can share its site with a replayed one
             self.context_of(frame, site.in_generator).enter(site.key)
@@ -93,6 +98,24 @@ class Hooks:
             self._leave(record, completed=True)
         finally:
             self._leave(record, completed=False)
+
+    def explicit(self, iterable: Iterable[Any], frame: FrameType) -> Iterable[Any]:
+        """``survivor.loop(iterable)`` in ``frame``: nothing to add where the loop is rewritten already."""
+        if self._is_compiling() or self.off or get_ident() != self._thread:
+            return iterable
+        return self._engine.explicit_loop(iterable, frame)
+
+    def track(self, objects: dict[str, Any]) -> None:
+        """``survivor.track``."""
+        self._engine.tracked.update(objects)
+
+    def ignore(self, objects: Iterable[Any]) -> None:
+        """``survivor.ignore``."""
+        self._engine.ignored.extend(objects)
+
+    def report(self, metrics: dict[str, float]) -> None:
+        """``survivor.report``."""
+        self._engine.metrics.update(metrics)
 
     # --- while ----------------------------------------------------------------------------------
 
@@ -141,7 +164,9 @@ class Hooks:
         record = self._top(sys._getframe(1), number)
         if record is not None:
             skipped = record.iterator is not None
-            self._leave(record, completed=sys.exc_info()[0] is None and not record.broke and not skipped)
+            if skipped:
+                record.how = "end"
+            self._leave(record, completed=sys.exc_info()[0] is None and not record.how)
 
     # --- ends -----------------------------------------------------------------------------------
 
@@ -151,34 +176,69 @@ class Hooks:
             return
         record = self._top(sys._getframe(1), number)
         if record is not None:
-            record.broke = True
+            record.how = "break"
             self._engine.ended(record)
+
+    def returned(self, number: int, value: Any) -> Any:
+        """A ``return`` ends this loop, the outermost of its function; gives the value back."""
+        if self._is_compiling() or self.off or get_ident() != self._thread:
+            return value
+        record = self._top(sys._getframe(1), number)
+        if record is not None:
+            for inner in self.running[record.frame]:
+                inner.how = "return"
+            self._engine.ended(record, value)
+        return value
 
     def completed(self, number: int) -> bool:
         """Whether the ``else`` of a loop runs: not when the loop was skipped and had ended by ``break``."""
-        if self._is_compiling() or self.off or get_ident() != self._thread:
+        if self.off or not self._skipped:
             return True
-        if self._skipped_by_break == self._engine.sites[number].key:
-            self._skipped_by_break = None
-            return False
-        return True
+        how, _ = self._skipped.get(self._engine.sites[number].key, ("end", None))
+        return how == "end"
 
-    def skip(self, site: str, *, broke: bool) -> None:
-        """Note that a loop is skipped; its ``else`` runs unless it had ended by ``break``."""
-        self._skipped_by_break = site if broke else None
+    def returns(self, number: int) -> bool:
+        """Whether a loop was skipped that had ended by ``return``."""
+        if self.off or not self._skipped:
+            return False
+        how, _ = self._skipped.get(self._engine.sites[number].key, ("end", None))
+        return how == "return"
+
+    def value(self, number: int) -> Any:
+        """What that ``return`` gave."""
+        return self._skipped.pop(self._engine.sites[number].key)[1]
+
+    def skip(self, site: str, how: str, value: Any) -> None:
+        """Note that a loop is skipped, and how it had ended."""
+        self._skipped[site] = (how, value)
 
     def _leave(self, record: Record, *, completed: bool) -> None:
         records = self.running.get(record.frame)
         if records is None or record not in records:
             return
         if completed:
+            record.how = "end"
             self._engine.ended(record)
         del records[records.index(record) :]
         if not records:
             del self.running[record.frame]
-        if not completed and not record.broke:
+        if not record.how:
             self._engine.abandoned(record)
         record.iterator = None
+
+    # --- what comes from outside ----------------------------------------------------------------
+
+    def noted(self, key: str, value: Any) -> Any:
+        """A value from outside the program: noted in the first run of the set-up, given again in later ones."""
+        if self._is_compiling() or self.off or self.outside.closed or get_ident() != self._thread:
+            return value
+        return self.outside.noted(key, value)
+
+    def seeded(self, key: str, value: Any) -> Any:
+        """A random number generator that the system has seeded: its state is noted, and given again."""
+        if self._is_compiling() or self.off or self.outside.closed or get_ident() != self._thread:
+            return value
+        return self.outside.seeded(key, value)
 
     # --- generators -----------------------------------------------------------------------------
 

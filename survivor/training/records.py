@@ -26,11 +26,17 @@ class Level:
 
 @dataclass(frozen=True)
 class Ended:
-    """A training loop that has ended in its parent's current iteration; ``level`` is the state it left."""
+    """A training loop that has ended in its parent's current iteration.
+
+    Attributes:
+        site, entry: which.
+        how: ``"end"``, ``"break"`` or ``"return"``.
+        level: the state it left; ``None`` if it was not taken, or can't be.
+    """
 
     site: str
     entry: int
-    broke: bool
+    how: str
     level: Level | None
 
 
@@ -64,7 +70,7 @@ class Record:
         trained: a backward pass was seen inside this record.
         level: the state at the head of the current iteration, when a loop inside may need it.
         entered_at, head_at: times (monotonic, seconds) of the entry and of the last head.
-        broke: it was left by ``break``.
+        how: how it ends, see `Ended`; "" while it runs.
         forced: while it is positive the test of a ``while`` is taken as true, see `Hooks.forced`.
     """
 
@@ -78,7 +84,7 @@ class Record:
     yields: int = 0
     trained: bool = False
     started: bool = False
-    broke: bool = False
+    how: str = ""
     forced: int = 0
     level: Level | None = None
     entered_at: float = 0.0

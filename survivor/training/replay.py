@@ -60,6 +60,7 @@ class Replay:
         self._matched: list[Record] = []
         self.step: int = document["step"]
         self._quiet = Quiet()
+        engine.files.begin_replay(document["files"])
         loaders.deferring = True
 
     def restore_origin(self) -> tuple[dict[str, Any], dict[str, Blob]]:
@@ -68,6 +69,7 @@ class Replay:
         blobs = dict(_Prefixed(self._blobs, "origin/"))
         decoder = Decoder(origin["nodes"], blobs, self._engine.scope)
         rng.write_all(decoder.value(origin["rng"]))
+        self._engine.hooks.outside.replay(origin["outside"])
         return origin, blobs
 
     # --- at the loops -------------------------------------------------------------------------
@@ -84,10 +86,10 @@ class Replay:
             if (past["site"], past["entry"]) == (record.site.key, record.entry):
                 blobs = _Prefixed(self._blobs, f"ended{depth}.{index}/")
                 record.site.trains = True
-                self._restore(record, past["state"], blobs)
-                self._engine.hooks.skip(past["site"], broke=past["broke"])
+                result = self._restore(record, past["state"], blobs)
+                self._engine.hooks.skip(past["site"], past["how"], result)
                 level = Level(past["state"], dict(blobs))
-                ended = Ended(site=past["site"], entry=past["entry"], broke=past["broke"], level=level)
+                ended = Ended(site=past["site"], entry=past["entry"], how=past["how"], level=level)
                 record.parent.ended.append(ended)
                 return True
         return False
@@ -124,6 +126,8 @@ class Replay:
         engine = self._engine
         engine.replay = None
         loaders.deferring = False
+        engine.files.end_replay()
+        engine.hooks.outside.closed = True
         self._quiet.end()
         engine.resumed()
 
@@ -142,7 +146,8 @@ class Replay:
 
     # --- one level ----------------------------------------------------------------------------
 
-    def _restore(self, record: Record, document: dict[str, Any], blobs: Mapping[str, Blob]) -> None:
+    def _restore(self, record: Record, document: dict[str, Any], blobs: Mapping[str, Blob]) -> Any:
+        """Put the state of one level in place; returns what an ended loop returned."""
         engine = self._engine
         stack = [f for f in user_frames(record.frame, engine.scope) if f.f_code.co_name != "<module>"]
         names = [code_name(frame.f_code) for frame in stack]
@@ -165,12 +170,16 @@ class Replay:
             for name, reference in entry["variables"]:
                 decoder.pair(reference, variables.get(name, MISSING))
         decoder.pair(document["iterator"], record.iterator)
+        for name, reference in document["tracked"]:
+            decoder.pair(reference, engine.tracked.get(name, MISSING))
         decoder.settle()
         self._fill(decoder, record, document, spaces, stack)
         if decoder.driven:
             decoder.again()
             self._fill(decoder, record, document, spaces, stack)
+        result = decoder.value(document["result"])
         rng.write_all(decoder.value(document["rng"]))
+        return result
 
     def _fill(
         self, decoder: Decoder, record: Record, document: dict[str, Any], spaces: list[Any], stack: list[Any]
@@ -184,6 +193,8 @@ class Replay:
         for entry, frame in zip(document["frames"], stack, strict=True):
             values, gone = _split(decoder, entry, frames.read(frame))
             frames.write(frame, values, gone)
+        for _, reference in document["tracked"]:
+            decoder.value(reference)
         if document["iterator"] is not None:
             record.iterator = decoder.value(document["iterator"])
 

@@ -4,7 +4,11 @@
 ``while T:``       becomes ``while __survivor__.tick(N) and (T or __survivor__.forced(N)):`` between ``enter(N)``
                    and ``exit(N)``
 ``break``          is preceded by ``__survivor__.left(N)``
+``return v``       in a loop becomes ``return __survivor__.returned(N, v)``, and after the loop stands
+                   ``if __survivor__.returns(N): return __survivor__.value(N)``
 ``yield v``        becomes ``__survivor__.resumed((yield v))``
+``time.time()``    and other calls that bring something in from outside become
+                   ``__survivor__.noted("key", time.time())``
 
 *N* numbers the loop's `Site`. Only expressions are wrapped and every new node takes the place of the
 one it wraps, so lines and columns in tracebacks stay the user's own.
@@ -38,6 +42,15 @@ _HARMLESS_CALLS = frozenset(
     """.split()
 )
 _TRAINING_CALLS = frozenset({"backward", "step", "autograd_grad"})
+#: What comes from outside the program: the clock, the machine, the file system. Given again when it is run again.
+_OUTSIDE_CALLS = frozenset(
+    """
+    now utcnow today time time_ns ctime localtime gmtime strftime uuid1 uuid4 token_hex token_bytes urandom getpid
+    gethostname exists isdir is_dir listdir glob
+    """.split()
+)
+#: Generators of random numbers that take their seed from the system when they are given none.
+_SEEDING_CALLS = frozenset({"default_rng", "Random", "RandomState", "seed"})
 _Function = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
@@ -83,6 +96,8 @@ class _Function_:
     generator: bool
     code: tuple[int, str] = (0, "<module>")
     ordinal: int = 0
+    notes: int = 0
+    returning: set[int] = field(default_factory=set)  # loops that a `return` may end
     loops: list[int | None] = field(default_factory=list)  # enclosing loops, innermost last; None: not watched
 
 
@@ -157,7 +172,7 @@ class Rewriter(ast.NodeTransformer):
         if number is not None:
             node.iter = self._call("loop", node.iter, ast.Constant(number), node.iter)
         self._loop_body(node, number)
-        return node
+        return [node, *self._after(node, number)]
 
     def visit_While(self, node: ast.While) -> Any:
         """Tick before the test, between ``enter`` and ``exit``."""
@@ -176,7 +191,7 @@ class Rewriter(ast.NodeTransformer):
         enter = ast.copy_location(ast.Expr(self._call("enter", test, ast.Constant(number))), node)
         leave = ast.copy_location(ast.Expr(self._call("exit", test, ast.Constant(number))), node)
         guarded = ast.copy_location(ast.Try(body=[node], handlers=[], orelse=[], finalbody=[leave]), node)
-        return [enter, guarded]
+        return [enter, guarded, *self._after(node, number)]
 
     def _loop_body(self, node: Any, number: int | None) -> None:
         function = self._stack[-1]
@@ -195,6 +210,41 @@ class Rewriter(ast.NodeTransformer):
         if number is None:
             return node
         return [ast.copy_location(ast.Expr(self._call("left", node, ast.Constant(number))), node), node]
+
+    def visit_Return(self, node: ast.Return) -> Any:
+        """Hand the value to the outermost loop of the function, which ends by it."""
+        if node.value is not None:
+            node.value = self.visit(node.value)
+        function = self._stack[-1]
+        number = next((n for n in function.loops if n is not None), None)
+        if number is None or function.generator:
+            return node
+        function.returning.add(number)
+        value = node.value if node.value is not None else ast.copy_location(ast.Constant(None), node)
+        node.value = self._call("returned", value, ast.Constant(number), value)
+        return node
+
+    def _after(self, node: Any, number: int | None) -> list[Any]:
+        """What stands after a loop that may end by ``return``."""
+        function = self._stack[-1]
+        if number is None or number not in function.returning:
+            return []
+        test = self._call("returns", node, ast.Constant(number))
+        value = self._call("value", node, ast.Constant(number))
+        leave = ast.copy_location(ast.Return(value=value), node)
+        return [ast.copy_location(ast.If(test=test, body=[leave], orelse=[]), node)]
+
+    def visit_Call(self, node: ast.Call) -> Any:
+        """Note what comes from outside."""
+        self.generic_visit(node)
+        name = call_name(node)
+        seeds = name in _SEEDING_CALLS and not node.args and not node.keywords
+        if not seeds and name not in _OUTSIDE_CALLS:
+            return node
+        function = self._stack[-1]
+        function.notes += 1
+        key = ast.Constant(f"{self._module}:{function.qualname or '<module>'}:{function.notes}")
+        return self._call("seeded" if seeds else "noted", node, key, node)
 
     def visit_Yield(self, node: ast.Yield) -> Any:
         """Count resumptions of generators."""

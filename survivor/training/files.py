@@ -1,0 +1,202 @@
+"""The files that a script writes: kept as they were, while the way to the checkpoint is run again.
+
+A resumed session runs the script's beginning a second time. What that writes stands on the disk already,
+and may have grown or been replaced since: opening the log with ``"w"`` again would destroy it. So, during
+the replay, what the script writes goes to shadow files, what it removes stays, and folders that the job
+made may be made again. When the replay ends, files that are still open are switched to the real ones, cut
+back to the length they had at the checkpoint, and the script goes on writing there. A file that is opened
+to append later is cut back first, so that no line stands in it twice.
+
+The lengths come from the checkpoint, the paths never do: only a file that the script itself opens is cut.
+
+Only paths below the working folder, the script's folder, or opened by the user's own code are minded; what
+libraries keep in caches is theirs. Bytes that C code writes to a path by itself are not seen.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import io
+import os
+import shutil
+import sys
+import tempfile
+import weakref
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from survivor.state.scope import Scope
+
+_WRITING = frozenset("wax+")
+_MOST_FILES = 500
+_real_open = builtins.open
+
+
+class Files:
+    """Watches what the script writes; one per process.
+
+    Args:
+        scope: tells the user's code and folder.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._pid = os.getpid()
+        self._written: dict[str, weakref.ref[Any] | None] = {}
+        self._made: set[str] = set()
+        self._to_be_made: set[str] = set()
+        self._shadows: dict[str, str] = {}
+        self._replayed: list[tuple[weakref.ref[Any], str, str]] = []
+        self._lengths: dict[str, int] = {}
+        self._folder: str | None = None  # of the shadow files; set during a replay only
+        self._real_mkdir = os.mkdir
+        self._real_save = torch.save
+
+    def install(self) -> None:
+        """Watch ``open``, ``os.mkdir`` and what removes or renames files, in this process."""
+        builtins.open = io.open = self._open  # type: ignore[assignment]
+        os.mkdir = self._mkdir
+        torch.save = self._save
+        for name in ("remove", "unlink", "rmdir", "rename", "replace", "truncate"):
+            setattr(os, name, self._kept_from(getattr(os, name)))
+        shutil.rmtree = self._kept_from(shutil.rmtree)  # type: ignore[assignment]
+        shutil.move = self._kept_from(shutil.move)
+
+    # --- for checkpoints ------------------------------------------------------------------------
+
+    def lengths(self) -> dict[str, Any]:
+        """The length in bytes of each file that the script has opened for writing, and the folders it made."""
+        found: dict[str, int] = {}
+        for path, reference in list(self._written.items())[:_MOST_FILES]:
+            file = reference() if reference is not None else None
+            if file is not None and not file.closed:
+                with contextlib.suppress(OSError, ValueError):
+                    file.flush()
+            with contextlib.suppress(OSError):
+                found[path] = os.stat(path).st_size
+        return {"lengths": found, "folders": sorted(self._made)[:_MOST_FILES]}
+
+    def begin_replay(self, saved: dict[str, Any]) -> None:
+        """From now on the script's writing is a repetition."""
+        self._lengths = dict(saved["lengths"])
+        self._made = set(saved["folders"])
+        self._to_be_made = set(self._made)
+        self._folder = tempfile.mkdtemp(prefix="survivor-replay-")
+
+    def end_replay(self) -> None:
+        """The script writes for real again; files that are open continue where they stood."""
+        if self._folder is None:
+            return
+        folder, self._folder = self._folder, None
+        for reference, path, mode in self._replayed:
+            file = reference()
+            if file is not None and not file.closed:
+                self._switch(file, path, mode)
+        self._replayed.clear()
+        self._shadows.clear()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def _switch(self, file: Any, path: str, mode: str) -> None:
+        file.flush()
+        flags = os.O_RDWR | os.O_CREAT | (os.O_APPEND if "a" in mode else 0)
+        fd = os.open(path, flags, 0o666)
+        try:
+            length = self._lengths.pop(path, None)
+            if length is None:  # not there when the checkpoint was made: the repetition is the first writing
+                with _real_open(self._shadows[path], "rb") as shadow:
+                    os.ftruncate(fd, 0)
+                    os.write(fd, shadow.read())
+            elif os.fstat(fd).st_size > length:
+                os.ftruncate(fd, length)
+            os.dup2(fd, file.fileno(), inheritable=False)
+        finally:
+            os.close(fd)
+        with contextlib.suppress(OSError, ValueError):
+            file.seek(0, os.SEEK_END)
+        self._written[path] = reference_to(file)
+
+    # --- in place of the originals --------------------------------------------------------------
+
+    def _open(self, file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        reads = not _WRITING & set(mode)
+        if (reads and self._folder is None) or os.getpid() != self._pid:
+            return _real_open(file, mode, *args, **kwargs)
+        path = self._minded(file, sys._getframe(1))
+        if path is None:
+            return _real_open(file, mode, *args, **kwargs)
+        if reads:
+            return _real_open(self._shadows.get(path, file), mode, *args, **kwargs)
+        if self._folder is not None:
+            shadow = self._shadow(path, keep="w" not in mode and "x" not in mode)
+            opened = _real_open(shadow, mode.replace("x", "w"), *args, **kwargs)
+            self._replayed.append((reference_to(opened), path, mode))
+            return opened
+        if "w" not in mode and "x" not in mode:
+            self._cut(path)
+        opened = _real_open(file, mode, *args, **kwargs)
+        self._written.pop(path, None)
+        self._written[path] = reference_to(opened)
+        return opened
+
+    def _cut(self, path: str) -> None:
+        """Take back what was appended after the checkpoint."""
+        length = self._lengths.pop(path, None)
+        if length is not None and os.path.isfile(path) and os.path.getsize(path) > length:
+            with _real_open(path, "r+b") as stream:
+                stream.truncate(length)
+
+    def _shadow(self, path: str, *, keep: bool) -> str:
+        assert self._folder is not None
+        shadow = self._shadows.get(path)
+        if shadow is None:
+            shadow = self._shadows[path] = os.path.join(self._folder, f"{len(self._shadows)}-{os.path.basename(path)}")
+            if keep and os.path.isfile(path):
+                shutil.copyfile(path, shadow)
+        return shadow
+
+    def _mkdir(self, path: Any, *args: Any, **kwargs: Any) -> None:
+        minded = self._minded(path, sys._getframe(1))
+        if minded is not None and self._folder is not None and minded in self._to_be_made and os.path.isdir(minded):
+            self._to_be_made.discard(minded)  # a second attempt is the script's own doing
+            return
+        self._real_mkdir(path, *args, **kwargs)
+        if minded is not None:
+            self._made.add(minded)
+
+    def _save(self, obj: Any, f: Any, *args: Any, **kwargs: Any) -> None:
+        if self._folder is not None and isinstance(f, (str, os.PathLike)):
+            path = self._minded(f, sys._getframe(1))
+            if path is not None:
+                f = self._shadow(path, keep=False)
+        self._real_save(obj, f, *args, **kwargs)
+
+    def _kept_from(self, original: Any) -> Any:
+        def guarded(path: Any, *args: Any, **kwargs: Any) -> Any:
+            if self._folder is not None and self._minded(path, sys._getframe(1)) is not None:
+                return args[0] if original.__name__ == "move" else None
+            return original(path, *args, **kwargs)
+
+        guarded.__name__ = original.__name__
+        guarded.__wrapped__ = original  # type: ignore[attr-defined]
+        return guarded
+
+    def _minded(self, file: Any, frame: Any) -> str | None:
+        if not isinstance(file, (str, os.PathLike)) or not isinstance(os.fspath(file), str):
+            return None
+        path = os.path.abspath(file)
+        if path.startswith(("/dev/", "/proc/", "/sys/")):
+            return None
+        if self._folder is not None and path.startswith(self._folder):
+            return None
+        below = Path(path).parents
+        if frame.f_code.co_filename in self._scope.files or Path.cwd() in below or self._scope.root in below:
+            return path if "site-packages" not in path and "__pycache__" not in path else None
+        return None
+
+
+def reference_to(file: Any) -> weakref.ref[Any]:
+    """A weak reference: watching a file must not keep it open."""
+    return weakref.ref(file)
