@@ -7,6 +7,7 @@ too, and bytes that many manifests share are read once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -24,6 +25,8 @@ _KINDS = {
     SESSIONS: {"": "session", ".end": "session-end"},
     LEASES: {"": "lease", ".beat": "lease-beat", ".end": "lease-end"},
 }
+
+_DIGITS = {JOB: 6, SESSIONS: 6, LEASES: 8}
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class _Check:
         self._result = Checked()
         self._packs: dict[Stamp, tuple[PackRef, dict[int, pack.Entry]]] = {}
         self._why: dict[Stamp, str] = {}
+        self._stamps: list[Stamp] = []
 
     def run(self) -> Checked:
         for place in (JOB, SESSIONS, LEASES):
@@ -79,11 +83,29 @@ class _Check:
         needed: set[Stamp] = set()
         for entry in self._files(CHECKPOINTS, manifest.SUFFIX):
             self._result.checkpoints.append(self._check_manifest(entry, needed))
+        self._check_numbers()
         unneeded = [stamp for stamp in self._packs if stamp not in needed]
-        self._result.leftovers += [
-            f"{self._folder}/{PACKS}/{stamp}{pack.SUFFIX}" for stamp in sorted(unneeded)
-        ]
+        self._result.leftovers += [f"{self._folder}/{PACKS}/{stamp}{pack.SUFFIX}" for stamp in sorted(unneeded)]
         return self._result
+
+    def _check_numbers(self) -> None:
+        """Find records that must have been there: they are numbered from 1 and never removed."""
+        seen = {place: self._numbers(place) for place in _KINDS}
+        # a repository that is used without sessions has none of these
+        if seen[SESSIONS] or seen[LEASES]:
+            seen[SESSIONS] |= {-max((info.session for info in self._result.checkpoints), default=0)}
+            seen[LEASES] |= {-max((stamp.token for stamp in self._stamps), default=0)}
+        for place, numbers in seen.items():
+            for number in range(1, max(map(abs, numbers), default=0) + 1):
+                if number not in numbers:
+                    digits = f"{number:0{_DIGITS[place]}d}"
+                    name = f"{self._folder}/{place}/{digits}{'-*' if place == JOB else ''}.json"
+                    self._result.findings.append(Finding(name, "is missing"))
+
+    def _numbers(self, place: str) -> set[int]:
+        names = (leaf(entry.name) for entry in self._store.files(f"{self._folder}/{place}"))
+        found = (re.fullmatch(r"(\d+)(-[0-9a-f]{8})?\.json", name) for name in names)
+        return {int(match[1]) for match in found if match}
 
     def _files(self, place: str, suffix: str) -> Iterator[Entry]:
         for entry in sorted(self._store.files(f"{self._folder}/{place}"), key=lambda entry: entry.name):
@@ -119,11 +141,9 @@ class _Check:
             length = pack.header_bytes(self._store.get(entry.name, 0, min(8, size)), entry.name)
             header = self._store.get(entry.name, 0, min(length, size))
             ref = PackRef(stamp, size, length, pack.digest(header))
-            tensors = pack.read_header(header, size, entry.name)
+            tensors = pack.read_header(str(stamp), header, size, entry.name)
             for name, tensor in tensors.items():
-                place = BlobRef(
-                    tensor.dtype, tensor.shape, ref, tensor.offset, tensor.size_bytes, tensor.digest
-                )
+                place = BlobRef(tensor.dtype, tensor.shape, ref, tensor.offset, tensor.size_bytes, tensor.digest)
                 if stored_digest(self._store, self._folder, place) != tensor.digest:
                     raise FormatError(f"{entry.name} was changed after it was written: {name[:80]!r}")
         except StoreError as error:
@@ -134,6 +154,7 @@ class _Check:
     def _check_manifest(self, entry: Entry, needed: set[Stamp]) -> CheckpointInfo:
         stamp = parse_stamp(leaf(entry.name).removesuffix(manifest.SUFFIX))
         assert stamp is not None
+        self._stamps.append(stamp)
         info = CheckpointInfo(name=str(stamp), step=stamp.step)
         try:
             read = manifest.read(stamp, self._store.get(entry.name), entry.name)
@@ -160,9 +181,5 @@ class _Check:
 
     def _match_blob(self, name: str, blob: BlobRef) -> None:
         stored = self._packs[blob.pack.stamp][1].get(blob.offset)
-        if blob.size_bytes and (
-            stored is None or (stored.digest, stored.size_bytes) != (blob.digest, blob.size_bytes)
-        ):
-            raise FormatError(
-                f"{self._folder}/{PACKS}/{blob.pack.stamp}{pack.SUFFIX} does not hold {name[:80]!r}"
-            )
+        if blob.size_bytes and (stored is None or (stored.digest, stored.size_bytes) != (blob.digest, blob.size_bytes)):
+            raise FormatError(f"{self._folder}/{PACKS}/{blob.pack.stamp}{pack.SUFFIX} does not hold {name[:80]!r}")

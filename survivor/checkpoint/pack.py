@@ -71,8 +71,8 @@ class Layout:
             yield blob.data
 
 
-def lay_out(items: Iterable[tuple[Blob, str]]) -> Layout:
-    """Return the layout of a pack for blobs and their digests."""
+def lay_out(name: str, items: Iterable[tuple[Blob, str]]) -> Layout:
+    """Return the layout of the pack of that name, for blobs and their digests."""
     # descending element sizes keep every tensor aligned to its own without gaps, which safetensors forbids
     ordered = sorted(items, key=lambda item: -DTYPE_BITS[item[0].dtype])
     entries: dict[str, Any] = {}
@@ -87,7 +87,7 @@ def lay_out(items: Iterable[tuple[Blob, str]]) -> Layout:
         }
         ends.append(position)
     digests = dump({blob.name: value for blob, value in ordered}, "pack").decode()
-    entries["__metadata__"] = {"survivor": "pack", "version": "1", "digests": digests}
+    entries["__metadata__"] = {"survivor": "pack", "version": "1", "name": name, "digests": digests}
     text = dump(entries, "pack")
     text += b" " * (-(8 + len(text)) % _ALIGNMENT_BYTES)
     if len(text) > HEADER_MAX_BYTES:
@@ -119,8 +119,8 @@ def header_bytes(prefix: memoryview, where: str) -> int:
     return length
 
 
-def read_header(header: memoryview, file_bytes: int, where: str) -> dict[str, Entry]:
-    """Return what lies in a pack of ``file_bytes`` that begins with ``header``.
+def read_header(name: str, header: memoryview, file_bytes: int, where: str) -> dict[str, Entry]:
+    """Return what lies in the pack called ``name``, of ``file_bytes``, that begins with ``header``.
 
     Raises:
         FormatError: it is none of survivor's, or its tensors do not fill it without gap or overlap.
@@ -128,8 +128,8 @@ def read_header(header: memoryview, file_bytes: int, where: str) -> dict[str, En
     table = parse(bytes(header[8:]), where)
     if not isinstance(table, dict):
         raise FormatError(f"{where}: the header is not survivor's")
-    digests = _digests(table.pop("__metadata__", None), where)
-    entries = {name: _entry(name, fields, len(header), digests, where) for name, fields in table.items()}
+    digests = _digests(name, table.pop("__metadata__", None), where)
+    entries = {key: _entry(key, fields, len(header), digests, where) for key, fields in table.items()}
     position = len(header)
     for entry in sorted(entries.values(), key=lambda entry: (entry.offset, entry.size_bytes)):
         if entry.offset != position:
@@ -140,8 +140,10 @@ def read_header(header: memoryview, file_bytes: int, where: str) -> dict[str, En
     return entries
 
 
-def _digests(metadata: Any, where: str) -> dict[str, Any]:
-    text = metadata.get("digests") if isinstance(metadata, dict) else None
+def _digests(name: str, metadata: Any, where: str) -> dict[str, Any]:
+    if not isinstance(metadata, dict) or metadata.get("name") != name:
+        raise FormatError(f"{where}: the header is not that of this pack")
+    text = metadata.get("digests")
     digests = parse(text.encode("ascii", "replace"), where) if isinstance(text, str) else None
     if not isinstance(digests, dict):
         raise FormatError(f"{where}: the header holds no digests")

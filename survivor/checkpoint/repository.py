@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from survivor.checkpoint import lease, manifest, pruning
+from survivor.checkpoint import lease, manifest, pack, pruning
 from survivor.checkpoint.manifest import Head, Manifest
-from survivor.checkpoint.names import CHECKPOINTS, Stamp, checked_job, new_stamp, stamps
+from survivor.checkpoint.names import CHECKPOINTS, PACKS, Stamp, checked_job, new_stamp, stamps
 from survivor.checkpoint.reading import Checkpoint, CheckpointInfo, check_packs, describe
 from survivor.checkpoint.retention import Retention
 from survivor.checkpoint.snapshot import Snapshot
@@ -107,7 +107,8 @@ class Repository:
         """
         self.problems = []
         unreadable: StoreError | None = None
-        for stamp in reversed(self._stamps()):
+        names = self._stamps()
+        for stamp in reversed(names):
             try:
                 checkpoint = Checkpoint(self.store, self.job, self._manifest(stamp))
                 checkpoint.load() if load else checkpoint.verify()
@@ -119,12 +120,14 @@ class Repository:
                     unreadable = unreadable or error
                 self.problems.append(Problem(str(stamp), str(error)))
                 continue
+            self._note_unfinished(names, stamp)
             self._trusted.add(stamp)
             self._writer.learn(checkpoint.refs.values(), compared=True)
             checkpoint.info = replace(checkpoint.info, good=True)
             return checkpoint
         if unreadable is not None:
             raise unreadable
+        self._note_unfinished(names, None)
         return None
 
     def open_checkpoint(self, name: str) -> Checkpoint:
@@ -220,6 +223,17 @@ class Repository:
             found.append((info, head))
         return found
 
+    def _note_unfinished(self, names: Stamps, newest: Stamp | None) -> None:
+        """Tell of packs that belong to a later commit of which there is no manifest: cut off, or lost since."""
+        packs = stamps([entry.name for entry in self.store.files(f"{self.job}/{PACKS}")], pack.SUFFIX)
+        begun = {(stamp.token, stamp.step): stamp for stamp in packs}
+        known = {(stamp.token, stamp.step) for stamp in names}
+        after = (newest.token, newest.step) if newest else (0, 0)
+        for key, stamp in sorted(begun.items(), reverse=True):
+            if key > after and key not in known:
+                why = f"its tensors are there, but it was not finished or its manifest is gone (step {stamp.step})"
+                self.problems.append(Problem(str(stamp), why))
+
     def _learn(self) -> None:
         """Take note, once, of what earlier processes have stored."""
         if self._learnt:
@@ -244,9 +258,7 @@ class Repository:
 
     def _next_stamp(self, token: int, step: int) -> Stamp:
         turns = [
-            stamp.turn
-            for stamp in (*self._stamps(), *self._trusted)
-            if (stamp.token, stamp.step) == (token, step)
+            stamp.turn for stamp in (*self._stamps(), *self._trusted) if (stamp.token, stamp.step) == (token, step)
         ]
         return new_stamp(token, step, max(turns, default=0) + 1)
 

@@ -96,7 +96,7 @@ class Writer:
         return manifest.read(commit.stamp, memoryview(data), name)
 
     def _write_pack(self, stamp: Stamp, group: dict[Key, Blob]) -> dict[Key, BlobRef]:
-        layout = pack.lay_out((blob, key[2]) for key, blob in group.items())
+        layout = pack.lay_out(str(stamp), ((blob, key[2]) for key, blob in group.items()))
         ref = PackRef(stamp, layout.size_bytes, len(layout.header), pack.digest(layout.header))
         self.unused.add(stamp)
         self._put(pack_file(self._folder, ref), layout.chunks(), layout.size_bytes)
@@ -131,9 +131,7 @@ class Writer:
 
     def _pack_sizes(self) -> dict[str, int]:
         entries = self._store.files(f"{self._folder}/{PACKS}")
-        return {
-            entry.name.rpartition("/")[2].removesuffix(pack.SUFFIX): entry.size_bytes for entry in entries
-        }
+        return {entry.name.rpartition("/")[2].removesuffix(pack.SUFFIX): entry.size_bytes for entry in entries}
 
     def _is_intact(self, ref: BlobRef) -> bool:
         """Compare, once, bytes that another process wrote: a checkpoint must not build on rotten ones."""
