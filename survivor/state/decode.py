@@ -342,7 +342,7 @@ class Decoder:
             cls = self._class_of(node[1], object)
             if not is_transparent(cls):
                 raise FormatError(f"an instance of {node[1][:120]} can't be made from attributes")
-            target = object.__new__(cls)
+            target = cls() if cls is types.SimpleNamespace else object.__new__(cls)
             for name, item in new_plumbing(target).items():
                 target.__dict__.setdefault(name, item)
         self._values[number] = target
@@ -445,6 +445,9 @@ class Decoder:
     def _make_scalar(self, number: int, node: list[Any], live: Any) -> Any:
         dtype = tensors.numpy_dtype(node[1])
         return np.frombuffer(atoms.decode_atom(node[2]), dtype)[0]
+
+    def _make_dtype(self, number: int, node: list[Any], live: Any) -> Any:
+        return np.dtype(object) if node[1] == "|O" else tensors.numpy_dtype(node[1])
 
     def _make_torch(self, number: int, node: list[Any], live: Any) -> Any:
         return tensors.torch_constant(node[1], node[2])

@@ -120,6 +120,7 @@ class Encoder:
             (torch.Tensor, self._tensor),
             (np.ndarray, self._array),
             (np.generic, self._numpy_scalar),
+            (np.dtype, self._numpy_dtype),
             (enum.Enum, self._enum),
             ((np.random.Generator, np.random.RandomState, np.random.BitGenerator), self._numpy_rng),
             (random.Random, self._python_rng),
@@ -301,6 +302,10 @@ class Encoder:
         if value.dtype.hasobject:
             return self._opaque(value, number)
         return ["scalar", np.lib.format.dtype_to_descr(value.dtype), atoms.encode_atom(value.tobytes())]
+
+    def _numpy_dtype(self, value: np.dtype[Any], number: int) -> Any:
+        """``["dtype", descriptor]``."""
+        return ["dtype", np.lib.format.dtype_to_descr(value)]
 
     def _numpy_rng(self, value: Any, number: int) -> Any:
         """``["numpy_rng", class, state]``: Generator, RandomState or a bare bit generator."""

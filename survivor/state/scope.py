@@ -11,6 +11,7 @@ Every object in reach of the script's frames falls into one of four classes:
 
 from __future__ import annotations
 
+import argparse
 import importlib.machinery
 import io
 import sys
@@ -52,6 +53,8 @@ _REMADE_PREFIXES = (
     "torch.multiprocessing",
     "torch.library",
 )
+#: Plain holders of attributes, wherever they are defined.
+_WALKED_TYPES = (argparse.Namespace, types.SimpleNamespace)
 _REMADE_TYPES: tuple[type, ...] = (
     io.IOBase,
     types.ModuleType,
@@ -129,6 +132,8 @@ class Scope:
 
 def is_remade(cls: type) -> bool:
     """Whether instances of ``cls`` are left to re-execution without a word."""
+    if issubclass(cls, _WALKED_TYPES):
+        return False
     if issubclass(cls, _REMADE_TYPES):
         return True
     module = cls.__module__ or ""
@@ -155,6 +160,8 @@ def is_transparent(cls: type) -> bool:
     A class with a C layout of its own (an environment's physics, a tokenizer) is larger than its
     ``__dict__``, weak references and slots explain; that is how it is told.
     """
+    if cls in _WALKED_TYPES:
+        return True
     if cls.__itemsize__ or not cls.__flags__ & (1 << 9):  # 1 << 9: made at run time, as by a class statement
         return False
     explained = object.__basicsize__ + 2 * _SLOT + _SLOT * len(slot_names(cls))

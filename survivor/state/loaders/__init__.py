@@ -4,9 +4,9 @@
 - `reposition` brings a new one there, in place; `remake` makes one,
 - `owner` is the loader of an iterator.
 
-The rooms: `rngs` (generators by value), `objects` (what samplers and data sets keep), `streams`
-(indices that can be replayed), `worker` (the part in the worker processes), `tracking` (the books),
-`hooks` (in torch), `positions` (capture and reposition).
+The rooms: `rngs` (generators by value), `walking` and `objects` (what samplers and data sets keep),
+`streams` (indices that can be replayed), `worker` (the part in the worker processes), `tracking` (the
+books), `hooks` (in torch), `positions` (capture and reposition).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """What samplers and data sets keep in their attributes, by path.
 
-The objects below a loader are walked a few levels deep (``Subset``, ``ConcatDataset``, lists of
-transforms, partials, closures), always in the same order, so that a path names the same object in the
-process that runs the script again. What is read is a list of ``[path, key, value]``:
+Looked at are ``Subset``, ``ConcatDataset``, lists of transforms, partials, closures and what they hold.
+What is read is a list of ``[path, key, value]``:
 
 - generators, wherever they are;
 - of samplers, every attribute that is plain data. A large one (an index table) is carried only when it
@@ -16,14 +15,10 @@ Rejected: ``deepcopy`` or pickling of samplers and data sets (they hold open fil
 
 from __future__ import annotations
 
-import functools
-import io
 import marshal
-import sys
-import types
-import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -31,94 +26,11 @@ import torch
 import xxhash
 
 from survivor.state.loaders import rngs
+from survivor.state.loaders.walking import PLAIN, view, walk
 
 Entry = list[Any]  # [path, key, value]
 
-_DEPTH = 8
-_HOLDERS = 1000
-_ITEMS = 64  # a longer list holds data, not transforms
 _SMALL = 256  # elements of plain data that are carried without a look whether they changed
-#: Packages whose objects are never looked into.
-_OPAQUE = frozenset(
-    {"PIL", "_io", "builtins", "concurrent", "ctypes", "h5py", "io", "logging", "multiprocessing"}
-    | {"pandas", "pathlib", "pyarrow", "re", "sqlite3", "threading", "weakref", "zipfile"}
-)
-_PLAIN = (str, bytes, int, float, complex, type(None), np.ndarray, np.generic, torch.Tensor)
-_LEAVES: tuple[type, ...] = (
-    *_PLAIN,
-    *rngs.KINDS,
-    type,
-    types.ModuleType,
-    io.IOBase,
-    torch.dtype,
-    torch.device,
-    weakref.ref,
-)
-
-
-def walk(roots: dict[str, Any], skip: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any, dict[Any, Any]]]:
-    """Every holder below the roots, breadth first: its path, itself, and its values by key."""
-    seen = {id(value) for value in skip}
-    queue: deque[tuple[str, Any, int]] = deque([("", roots, 0)])
-    count = 0
-    while queue and count < _HOLDERS:
-        path, holder, depth = queue.popleft()
-        values = _values(holder)
-        if values is None:
-            continue
-        count += 1
-        yield path, holder, values
-        if depth == _DEPTH:
-            continue
-        for key, value in values.items():
-            if not isinstance(value, _LEAVES) and id(value) not in seen:
-                seen.add(id(value))
-                queue.append((f"{path}/{key}", value, depth + 1))
-
-
-def _values(holder: Any) -> dict[Any, Any] | None:
-    if isinstance(holder, (dict, list, tuple, deque)):
-        if len(holder) > _ITEMS:
-            return None
-        return holder if isinstance(holder, dict) else dict(enumerate(holder))
-    if isinstance(holder, functools.partial):
-        return {"func": holder.func, "args": holder.args, "keywords": holder.keywords}
-    if isinstance(holder, types.MethodType):
-        return {"self": holder.__self__}
-    if isinstance(holder, types.FunctionType):
-        return _closure(holder)
-    opaque = type(holder).__module__.partition(".")[0] in _OPAQUE
-    attributes = None if opaque else getattr(holder, "__dict__", None)
-    return attributes if isinstance(attributes, dict) else None
-
-
-def _closure(function: types.FunctionType) -> dict[Any, Any] | None:
-    values: dict[Any, Any] = {}
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            values[name] = cell.cell_contents
-        except ValueError:  # not bound yet
-            continue
-    if function.__defaults__:
-        values["defaults"] = function.__defaults__
-    return values or None
-
-
-def module_generators(roots: dict[str, Any]) -> dict[str, Any]:
-    """Generators at the top of the modules that the classes and functions below the roots come from."""
-    names = set()
-    for _, holder, _ in walk(roots):
-        if isinstance(holder, types.FunctionType):
-            names.add(holder.__module__)
-        else:
-            names.update(kind.__module__ for kind in type(holder).__mro__)
-    names -= {name for name in names if name.partition(".")[0] in _OPAQUE | {"torch", "numpy", "random"}}
-    return {
-        f"{name}.{key}": value
-        for name in sorted(names)
-        for key, value in list(vars(sys.modules.get(name, types)).items())
-        if rngs.is_private(value)
-    }
 
 
 class Watch:
@@ -138,6 +50,8 @@ class Watch:
         self.skip = skip
         self.plain = plain
         self._numbers: dict[tuple[str, Any], Any] | None = {} if numbers else None
+        self._moved: set[tuple[str, Any]] = set()
+        self._rows: list[_Row] | None = None
         self._digests: dict[tuple[str, Any], Any] = {}
         self.not_carried: list[str] = []
         self.baseline()
@@ -174,15 +88,59 @@ class Watch:
                     if rngs.is_private(value) and id(value) not in generators:
                         generators.add(id(value))
                         entries.append([path, key, rngs.read(value)])
-                elif self._numbers is not None and type(value) in (int, float):
-                    before = self._numbers.get((path, key))
-                    if type(before) is type(value) and before != value:
-                        entries.append([path, key, value])
+                elif self._has_moved(path, key, value):
+                    entries.append([path, key, value])
                 elif self._is_data(holder, value):
                     self._read_data(path, key, value, entries, everything)
                 elif self.plain and _is_bare_iterator(value) and holder is not self.roots:
                     self.not_carried.append(f"{path}/{key}")
         return entries
+
+    def poll(self) -> list[Entry]:
+        """`read`, made for many calls between which little happens (numbers and generators only).
+
+        A holder whose values are the very objects they were costs a fraction of a microsecond, one whose
+        numbers were counted up a few; anything else leads to a new walk.
+        """
+        if self._rows is None or not all(self._is_up_to_date(row) for row in self._rows):
+            self._rows = [_Row(path, holder, values) for path, holder, values in walk(self.roots, self.skip)]
+            for row in self._rows:
+                row.numbers = self._moved_numbers(row)
+        entries: list[Entry] = []
+        seen: set[int] = set()
+        for row in self._rows:
+            entries += row.numbers
+            for key, generator in row.generators:
+                if id(generator) not in seen:
+                    seen.add(id(generator))
+                    entries.append([row.path, key, rngs.read(generator)])
+        return entries
+
+    def _is_up_to_date(self, row: _Row) -> bool:
+        before, values = row.snapshot, row.view()
+        if len(before) == len(values) and all(map(is_, before, values)):
+            return True
+        if len(before) != len(values):
+            return False
+        pairs = zip(before, values, strict=True)
+        if not all(a is b or (isinstance(a, PLAIN) and isinstance(b, PLAIN)) for a, b in pairs):
+            return False
+        row.snapshot = tuple(values)
+        row.numbers = self._moved_numbers(row)
+        return True
+
+    def _moved_numbers(self, row: _Row) -> list[Entry]:
+        pairs = zip(row.keys, row.snapshot, strict=True)
+        return [[row.path, key, value] for key, value in pairs if self._has_moved(row.path, key, value)]
+
+    def _has_moved(self, path: str, key: Any, value: Any) -> bool:
+        """Whether this is a number that is, or once was, another than at the baseline."""
+        if self._numbers is None or type(value) not in (int, float):
+            return False
+        before = self._numbers.get((path, key))
+        if type(before) is type(value) and before != value:
+            self._moved.add((path, key))
+        return (path, key) in self._moved
 
     def _is_data(self, holder: Any, value: Any) -> bool:
         """Whether a sampler's attribute counts as its state."""
@@ -211,6 +169,20 @@ class Watch:
         for path, holder, values in walk(self.roots, self.skip):
             for _, key, value in todo.pop(path, ()):
                 _put(holder, key, values.get(key), value)
+
+
+class _Row:
+    """One holder as it was last seen. The snapshot keeps its values alive, so identity means equality."""
+
+    __slots__ = ("generators", "keys", "numbers", "path", "snapshot", "view")
+
+    def __init__(self, path: str, holder: Any, values: dict[Any, Any]) -> None:
+        self.path = path
+        self.view = view(holder)
+        self.keys = tuple(values)
+        self.snapshot = tuple(values.values())
+        self.generators = [(key, value) for key, value in values.items() if rngs.is_private(value)]
+        self.numbers: list[Entry] = []
 
 
 def _is_bare_iterator(value: Any) -> bool:

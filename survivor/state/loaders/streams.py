@@ -167,9 +167,7 @@ class Stream:
             moved = [name for name, state in before.items() if not rngs.same(state, after[name])]
             # before its first move nothing is known about who moved what since the making: log it
             foreign = [
-                name
-                for name in moved
-                if name not in self._after or not rngs.same(before[name], self._after[name])
+                name for name in moved if name not in self._after or not rngs.same(before[name], self._after[name])
             ]
             if foreign and not self.full:
                 self.log.append([self.drawn, {name: before[name] for name in foreign}])
@@ -212,9 +210,7 @@ class Stream:
             )
         return (iter(()) if self.ended else iterator), tail[count - first :]
 
-    def _sought(
-        self, sampler: Any, iterator: Iterator[Any], states: dict[int, Any], target: int
-    ) -> Iterator[Any]:
+    def _sought(self, sampler: Any, iterator: Iterator[Any], states: dict[int, Any], target: int) -> Iterator[Any]:
         done = 0
         for number in sorted(number for number in states if 0 < number < target):
             self.set_states(states.get(done, {}))

@@ -23,7 +23,8 @@ from torch.utils.data import _DatasetKind
 from torch.utils.data._utils import worker as torch_worker
 
 from survivor.state.loaders import rngs
-from survivor.state.loaders.objects import Watch, module_generators
+from survivor.state.loaders.objects import Watch
+from survivor.state.loaders.walking import module_generators
 
 #: torch's own loop, kept from before `survivor.state.loaders.install` puts ours in its place.
 original_loop = torch_worker._worker_loop
@@ -95,7 +96,7 @@ class Carrier:
             states["state_dict"] = self._dataset.state_dict()
             states["ended"] = getattr(self._fetcher, "ended", False)
         elif self._watch is not None:
-            for path, key, value in self._watch.read():
+            for path, key, value in self._watch.poll():
                 states[path, key] = value
         changed = {}
         for name, state in states.items():
