@@ -86,14 +86,16 @@ class Writer:
         refs = {name: places[key] for name, key in keys.items()}
         head = _head(commit, refs, written)
         data = manifest.write(head, refs, commit.snapshot.document)
+        name = f"{self._folder}/{CHECKPOINTS}/{commit.stamp}{manifest.SUFFIX}"
+        # what a reader would refuse must not be written
+        made = manifest.read(commit.stamp, memoryview(data), name)
         # a pack may have taken minutes: look again before the commit counts
         commit.fence()
-        name = f"{self._folder}/{CHECKPOINTS}/{commit.stamp}{manifest.SUFFIX}"
         # from here on the manifest may be there even if an error comes back: its packs are no garbage
         self.unused -= {ref.stamp for ref in head.packs}
         self._put(name, [data], len(data))
         self._known.update({key: places[key] for key in (*fresh, *settled)})
-        return manifest.read(commit.stamp, memoryview(data), name)
+        return made
 
     def _write_pack(self, stamp: Stamp, group: dict[Key, Blob]) -> dict[Key, BlobRef]:
         layout = pack.lay_out(str(stamp), ((blob, key[2]) for key, blob in group.items()))
