@@ -15,6 +15,7 @@ import collections
 import enum
 import functools
 import random
+import re
 import types
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -24,7 +25,7 @@ import torch
 
 from survivor.checkpoint.snapshot import Blob
 from survivor.state import atoms, iterators
-from survivor.state.memory import Memory
+from survivor.state.memory import Constants, Memory
 from survivor.state.scope import Scope, class_name, is_remade, is_transparent, slot_names
 
 #: nn.Module machinery that holds no state of training: hook tables and flags that its code sets up.
@@ -44,6 +45,7 @@ SKIPPED_ATTRIBUTES: dict[type, frozenset[str]] = {
     | {"step", "zero_grad"},
     torch.utils.data.DataLoader: frozenset({"_iterator", "_DataLoader__multiprocessing_context"}),
 }
+_MODULE_PART = re.compile(r"\._(?:parameters|buffers|modules)\['([^']*)'\]")
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, functools.partial)
 
 
@@ -54,13 +56,20 @@ class Encoder:
         scope: tells the user's classes and modules.
         ignore: names (the last part of a path) whose objects are left to re-execution.
         ignored: objects that are left to re-execution.
+        constants: bulk data that need not be stored.
     """
 
-    def __init__(self, scope: Scope, ignore: Iterable[str] = (), ignored: Iterable[Any] = ()) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        ignore: Iterable[str] = (),
+        ignored: Iterable[Any] = (),
+        constants: Constants | None = None,
+    ) -> None:
         self.scope = scope
         self.ignore = frozenset(ignore)
         self.nodes: list[Any] = []
-        self.memory = Memory(self.path)
+        self.memory = Memory(self.path, self.raw_path, constants or Constants())
         self.opaque: dict[int, Any] = {}  # node number -> the object that was not carried
         self.graph_tensors: list[tuple[int, torch.Tensor]] = []
         self._via: list[tuple[int, str]] = []
@@ -95,6 +104,10 @@ class Encoder:
 
     def path(self, number: int) -> str:
         """The node's place as the user would write it, such as ``trainer.ema.shadow['fc.weight']``."""
+        return _MODULE_PART.sub(lambda m: f"[{m[1]}]" if m[1].isdigit() else f".{m[1]}", self.raw_path(number))
+
+    def raw_path(self, number: int) -> str:
+        """The same with what stands between a module and its parameters."""
         parts: list[str] = []
         while number >= 0:
             number, label = self._via[number]

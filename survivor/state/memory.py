@@ -4,6 +4,10 @@ Memory is known by its *storage*: torch's untyped storage, or the buffer at the 
 views (``torch.from_numpy`` makes the two one). Every user of a storage is noted during the walk;
 `Memory.finish` then decides what is stored: a tensor that is alone in its storage becomes a blob of its
 own dtype and shape, several views become one range of bytes that all of them refer to.
+
+Bulk data that the script's set-up has made and training leaves alone (a data set's arrays) is not stored:
+its digest is taken at the head of the first training loop, and as long as it stays the same the document
+carries the digest only. A resumed run has made the data again, and is checked against it.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import xxhash
 
 from survivor.checkpoint.snapshot import Blob
 
@@ -33,6 +38,8 @@ SAFETENSORS_DTYPES: dict[torch.dtype, str] = {
 _NUMPY_DTYPES = {"f8": "F64", "f4": "F32", "f2": "F16", "i8": "I64", "i4": "I32", "i2": "I16", "i1": "I8", "u1": "U8"}
 #: A lone view is stored with the gaps of its memory as long as they are not more than its own bytes.
 _GAP_FACTOR = 2
+_BULK_BYTES = 1 << 16
+_WEIGHTS = ("._parameters[", "._buffers[", ".state[")  # a model is kept whole, so that it can be exported
 
 
 @dataclass
@@ -56,15 +63,31 @@ class _Storage:
     users: list[_Range] = field(default_factory=list)
 
 
+@dataclass
+class Constants:
+    """Digests of bulk data by its path, as the script's set-up made it; lives as long as the process.
+
+    Attributes:
+        learning: the next snapshot stands at the head of the first training loop: learn from it.
+    """
+
+    digests: dict[str, str] = field(default_factory=dict)
+    learning: bool = False
+
+
 class Memory:
     """The storages of one snapshot.
 
     Args:
         path: names a node, for the blobs' names.
+        raw_path: the same with the plumbing of modules in it.
+        constants: bulk data that need not be stored.
     """
 
-    def __init__(self, path: Callable[[int], str]) -> None:
+    def __init__(self, path: Callable[[int], str], raw_path: Callable[[int], str], constants: Constants) -> None:
         self._path = path
+        self._raw_path = raw_path
+        self._constants = constants
         self._storages: dict[tuple[str, int], _Storage] = {}
         self._arrays: list[np.ndarray[Any, Any]] = []
 
@@ -80,7 +103,7 @@ class Memory:
         key = (str(value.device), storage.data_ptr()) if storage.nbytes() else ("empty", number)
         entry = self._storages.get(key)
         if entry is None:
-            entry = self._storages[key] = _Storage(storage, lambda a, b: _storage_bytes(storage, a, b))
+            entry = self._storages[key] = _Storage(storage, lambda a, b: storage_bytes(storage, a, b))
         entry.users.append(
             _Range(
                 number=number,
@@ -111,7 +134,7 @@ class Memory:
         key = ("cpu", base) if root.nbytes else ("empty", number)
         entry = self._storages.get(key)
         if entry is None:
-            entry = self._storages[key] = _Storage(root, lambda a, b: _array_bytes(root)[a:b])
+            entry = self._storages[key] = _Storage(root, lambda a, b: array_bytes(root)[a:b])
         entry.users.append(
             _Range(
                 number=number,
@@ -141,10 +164,26 @@ class Memory:
             whole = next((u for u in entry.users if u.contiguous and (u.start, u.stop) == (start, stop)), None)
             dtype, shape = (whole.dtype, whole.shape) if whole else (None, ())
             data = entry.read(start, stop)
+            digest = self._constant(name, first.number, data)
+            if digest is not None:
+                for user in entry.users:
+                    user.fields |= {"blob": name, "offset": user.start - start, "constant": [digest, stop - start]}
+                continue
             blobs[name] = Blob(name=name, dtype=dtype or "U8", shape=shape if dtype else (stop - start,), data=data)
             for user in entry.users:
                 user.fields |= {"blob": name, "offset": user.start - start}
         return blobs
+
+    def _constant(self, name: str, number: int, data: memoryview) -> str | None:
+        known = self._constants.digests.get(name)
+        if data.nbytes < _BULK_BYTES or (known is None and not self._constants.learning):
+            return None
+        if any(part in self._raw_path(number) for part in _WEIGHTS):
+            return None
+        digest = bulk_digest(data)
+        if self._constants.learning:
+            self._constants.digests[name] = known = digest
+        return digest if digest == known else None
 
     def _compact(self, name: str, user: _Range, entry: _Storage) -> Blob:
         data = entry.read(user.start, user.stop)
@@ -178,11 +217,16 @@ def _extent(offset: int, shape: Any, strides: list[int], itemsize: int) -> tuple
     return offset, offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + itemsize
 
 
-def _storage_bytes(storage: torch.UntypedStorage, start: int, stop: int) -> memoryview:
+def bulk_digest(data: Any) -> str:
+    """The digest that constants are known by."""
+    return str(xxhash.xxh3_128_hexdigest(data))
+
+
+def storage_bytes(storage: torch.UntypedStorage, start: int, stop: int) -> memoryview:
     flat = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)  # type: ignore[call-overload]
     return memoryview(flat[start:stop].cpu().numpy().data)
 
 
-def _array_bytes(array: np.ndarray[Any, Any]) -> memoryview:
+def array_bytes(array: np.ndarray[Any, Any]) -> memoryview:
     flat = array.reshape(-1, order="A")
     return memoryview(flat.view(np.uint8).data if flat.dtype.itemsize else flat.data).cast("B")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
 from survivor.checkpoint.snapshot import Blob
-from survivor.errors import FormatError
+from survivor.errors import DivergedError, FormatError
+from survivor.state.memory import array_bytes, bulk_digest, storage_bytes
 from survivor.state.scope import class_name
 
 _CONSTANTS: dict[str, type] = {
@@ -89,8 +90,13 @@ class Memory:
         self._blobs = blobs
         self._storages: dict[str, torch.UntypedStorage] = {}
         self._homes: dict[str, tuple[torch.UntypedStorage, int]] = {}
+        self._checked: dict[str, memoryview] = {}
 
     def _bytes(self, fields: dict[str, Any]) -> memoryview:
+        if fields["blob"] in self._checked:
+            return self._checked[fields["blob"]]
+        if "constant" in fields:
+            raise DivergedError(f"{fields['blob']} was made by the script's set-up, and this run has not made it")
         try:
             return self._blobs[fields["blob"]].data
         except KeyError as error:
@@ -113,6 +119,10 @@ class Memory:
 
     def fill_tensor(self, live: torch.Tensor, fields: dict[str, Any]) -> None:
         """Copy the bytes into a live tensor, keeping its identity and, where the layout is the same, its storage."""
+        if "constant" in fields:
+            storage, begin = live.untyped_storage(), live.storage_offset() * live.element_size() - fields["offset"]
+            self._check_constant(fields, begin, storage.nbytes(), lambda a, b: storage_bytes(storage, a, b))
+            return
         source = self._host_tensor(fields)
         with torch.no_grad():
             # .data: a tensor that is part of a graph, and a leaf that wants gradients, can both be written
@@ -127,6 +137,21 @@ class Memory:
         offset = live.storage_offset() * live.element_size() - fields["offset"]
         if offset >= 0 and fields["stride"] is not None:
             self._homes.setdefault(fields["blob"], (storage, offset))
+
+    def _check_constant(
+        self, fields: dict[str, Any], begin: int, size: int, read: Callable[[int, int], memoryview]
+    ) -> None:
+        """Compare what the set-up has made again with what it was; both are bulk data that was not stored."""
+        digest, length = fields["constant"]
+        name = fields["blob"]
+        if name in self._checked:
+            return
+        if begin < 0 or begin + length > size or bulk_digest(read(begin, begin + length)) != digest:
+            raise DivergedError(
+                f"{name} ({length:,} bytes) is not what it was when the job began: this run's set-up has made it differently",
+                advice="bring the data back to what it was, or start over with --fresh",
+            )
+        self._checked[name] = read(begin, begin + length)
 
     def _host_tensor(self, fields: dict[str, Any]) -> torch.Tensor:
         dtype = torch_constant("dtype", fields["dtype"])
@@ -184,6 +209,13 @@ class Memory:
 
     def fill_array(self, live: np.ndarray[Any, Any], fields: dict[str, Any]) -> None:
         """Copy the bytes into a live array."""
+        if "constant" in fields:
+            root: Any = live
+            while isinstance(root.base, np.ndarray):
+                root = root.base
+            begin = live.__array_interface__["data"][0] - root.__array_interface__["data"][0] - fields["offset"]
+            self._check_constant(fields, begin, root.nbytes, lambda a, b: array_bytes(root)[a:b])
+            return
         live[...] = self.new_array(fields, np.ndarray)
 
 

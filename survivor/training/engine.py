@@ -24,6 +24,7 @@ from survivor.checkpoint.snapshot import Blob, Snapshot
 from survivor.errors import NotResumableError, SurvivorError
 from survivor.state import generators, loaders, rng
 from survivor.state.encode import Encoder
+from survivor.state.memory import Constants
 from survivor.state.scope import Scope
 from survivor.training import importer, watch
 from survivor.training.capture import Capture, capture, freeze, inside_unwatched_loop, sites_of
@@ -102,6 +103,7 @@ class Engine:
         self._stop_reason: str | None = None
         self._capture_cost_s = 0.0
         self._unknown_levels_s = 0.0
+        self._constants = Constants()
         self._origin: dict[str, Any] | None = None
         self.tracked: dict[str, Any] = {}
         self.ignored: list[Any] = []
@@ -125,6 +127,7 @@ class Engine:
             self.replay = Replay(self, checkpoint.document, checkpoint.blobs())
             self.step = self.replay.step
             self._origin, self._origin_blobs = self.replay.restore_origin()
+            self._constants.digests = dict(checkpoint.document["constants"])
         self._due = self.clock()
 
     def compile(self, source: bytes | str, filename: str, module_name: str) -> CodeType:
@@ -268,7 +271,9 @@ class Engine:
     def _capture(self, record: Record, chain: list[Record], result: Any = None) -> Capture | None:
         """The state at this head, or ``None`` where it is not a safe point."""
         begin = self.clock()
-        encoder = Encoder(self.scope, self.settings.ignore, self.ignored)
+        # what stands at the first training loop's head is what a resumed run's set-up will make
+        self._constants.learning = len(chain) == 1 and record.done == 0 and not self._constants.digests
+        encoder = Encoder(self.scope, self.settings.ignore, self.ignored, self._constants)
         taken = capture(encoder, record, chain, self.tracked, result)
         self._capture_cost_s = max(self.clock() - begin, 0.7 * self._capture_cost_s)
         if not self.graphs.closed(taken.graph):
@@ -339,6 +344,7 @@ class Engine:
             "step": self.step,
             "origin": self._origin | {"outside": self.hooks.outside.log},
             "files": self.files.lengths(),
+            "constants": self._constants.digests,
             "levels": documents,
             "ended": ended,
         }
