@@ -14,14 +14,15 @@ Where one of these does not hold the next head is tried; an outer loop's head is
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Protocol
 
 from survivor.checkpoint.snapshot import Blob, Snapshot
-from survivor.errors import NotResumableError, SurvivorError
+from survivor.errors import DivergedError, NotResumableError, SurvivorError
 from survivor.state import generators, loaders, rng
 from survivor.state.encode import Encoder
 from survivor.state.memory import Constants
@@ -103,6 +104,7 @@ class Engine:
         self._stop_reason: str | None = None
         self._capture_cost_s = 0.0
         self._unknown_levels_s = 0.0
+        self.first_training: Callable[[FrameType], None] | None = None
         self._constants = Constants()
         self._origin: dict[str, Any] | None = None
         self.tracked: dict[str, Any] = {}
@@ -183,12 +185,29 @@ class Engine:
     def skips(self, record: Record) -> bool:
         """During a replay: whether this loop had ended before the checkpoint was taken."""
         assert self.replay is not None
-        return self.replay.skips(record)
+        replay = self.replay
+        return bool(self._or_refuse(lambda: replay.skips(record)))
+
+    def _or_refuse(self, restore: Callable[[], Any]) -> Any:
+        """Run a part of the replay; what goes wrong in it ends the process, whatever the script would catch."""
+        try:
+            return restore()
+        except SurvivorError as error:
+            return self.link.refuse(error)
+        except Exception as error:
+            trace = "".join(traceback.format_exception(error)[-4:])
+            return self.link.refuse(
+                DivergedError(
+                    f"the state could not be restored: {type(error).__name__}: {error}\n{trace}",
+                    advice="the checkpoint is untouched; please report this, or start over with --fresh",
+                )
+            )
 
     def head(self, record: Record) -> None:
         """The top of an iteration: a safe point, perhaps."""
         if self.replay is not None:
-            self.replay.head(record)
+            replay = self.replay
+            self._or_refuse(lambda: replay.head(record))
             record.head_at = self.clock()
             return
         site = record.site
@@ -240,6 +259,8 @@ class Engine:
     def _trained(self, frame: Any) -> None:
         """A backward pass or an optimizer step: the loops around it train."""
         self.graphs.backward_seen()
+        if self.first_training is not None:
+            self.first_training(frame)
         if self.replay is None:
             self.hooks.outside.closed = True
         innermost = self.hooks.innermost(frame)
@@ -274,7 +295,15 @@ class Engine:
         # what stands at the first training loop's head is what a resumed run's set-up will make
         self._constants.learning = len(chain) == 1 and record.done == 0 and not self._constants.digests
         encoder = Encoder(self.scope, self.settings.ignore, self.ignored, self._constants)
-        taken = capture(encoder, record, chain, self.tracked, result)
+        try:
+            taken = capture(encoder, record, chain, self.tracked, result)
+        except NotResumableError as error:
+            return self.link.refuse(error)  # type: ignore[no-any-return]
+        except Exception as error:
+            trace = "".join(traceback.format_exception(error)[-4:])
+            self.link.warn(f"no checkpoint can be made here: {type(error).__name__}: {error}\n{trace}")
+            self.graphs.why = "the state could not be read"
+            return None
         self._capture_cost_s = max(self.clock() - begin, 0.7 * self._capture_cost_s)
         if not self.graphs.closed(taken.graph):
             return None

@@ -1,0 +1,157 @@
+"""``survivor explain``: run a script up to its first backward pass and show the plan; nothing is trained or saved."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import re
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from survivor.checkpoint.snapshot import Blob, Snapshot
+from survivor.errors import SurvivorError
+from survivor.state.encode import Encoder
+from survivor.training import program
+from survivor.training.capture import capture
+from survivor.training.engine import Engine, Settings
+from survivor.training.records import Record
+
+_FIRST_NAME = re.compile(r"[^.\[#]*")
+_MIB = 1 << 20
+_KIB = 1 << 10
+#: Values that are there in every script and tell nothing.
+_SILENT = ("function", "class", "remade", "torch", "dtype")
+
+
+class _Terminal:
+    """An engine's link that only shows: nothing is stored."""
+
+    def save(self, snapshot: Snapshot, *, final: bool) -> None:
+        """Nothing is saved."""
+
+    def leave(self) -> NoReturn:
+        """End."""
+        sys.stdout.flush()
+        os._exit(0)
+
+    def refuse(self, error: SurvivorError) -> NoReturn:
+        """Show why the script can't be run under survivor."""
+        print(f"survivor: error: {error}\nsurvivor: {error.advice}", file=sys.stderr, flush=True)
+        os._exit(error.exit_code)
+
+    def note(self, text: str) -> None:
+        """Show a line."""
+        print(f"survivor: {text}", file=sys.stderr)
+
+    warn = note
+
+
+def main(arguments: list[str]) -> None:
+    """Explain the script ``arguments[1]`` (``arguments[0]`` is ``script`` or ``module``) with its arguments."""
+    kind, target, *rest = arguments
+    root = program.user_root(target if kind == "script" else "")
+    program.set_path(root)
+    sys.argv = [target, *rest]
+    engine = Engine(_Terminal(), Settings(), root)
+    engine.install_import_hook()
+    engine.begin(None)
+    engine.first_training = lambda frame: show(engine, frame)
+    found = program.find_module(target) if kind == "module" else program.find_script(target)
+    module = program.make_main(found)
+    sys.argv[0] = found.argv0
+    code = engine.compile(found.source, found.filename, "__main__")
+    exec(code, module.__dict__)  # noqa: S102
+    print("\nNo backward pass and no optimizer step ran: survivor has nothing to watch in this script.")
+
+
+def show(engine: Engine, frame: FrameType) -> NoReturn:
+    """Print the plan, as of the first backward pass, and end the process."""
+    chain = engine.hooks.chain(frame)
+    if not chain:
+        print("\nThe script trains outside of any loop: it can't be resumed before it ends.")
+        engine.link.leave()
+    encoder = Encoder(engine.scope, engine.settings.ignore, engine.ignored)
+    taken = capture(encoder, chain[-1], chain, engine.tracked)
+    print()
+    _show_loops(chain)
+    _show_carried(taken.level.document, taken.level.blobs)
+    _show_left(taken.level.document, taken.opaque)
+    engine.link.leave()
+
+
+def _show_loops(chain: list[Record]) -> None:
+    print("Watched loops, outermost first; the innermost one's head is where checkpoints are made:")
+    for depth, record in enumerate(chain):
+        site = record.site
+        line = linecache.getline(site.filename, site.first_line).strip()
+        print(f"  {'  ' * depth}{Path(site.filename).name}:{site.first_line}: {line}")
+    print()
+
+
+def _show_carried(document: dict[str, Any], blobs: dict[str, Blob]) -> None:
+    rows = []
+    for place, name, reference in _variables(document):
+        kind = _kind(reference, document["nodes"])
+        if kind not in _SILENT and kind != "opaque":
+            rows.append((name, kind, _size(name, blobs), place))
+    print(f"Carried: {len(rows)} variables, {_text(sum(b.data.nbytes for b in blobs.values()))} of tensors and arrays")
+    for name, kind, size, place in sorted(rows, key=lambda row: -row[2])[:40]:
+        print(f"  {name:<24} {kind:<28} {_text(size):>10}  {place}")
+    print("  random number generators of Python, NumPy and torch; positions of the data loaders\n")
+
+
+def _show_left(document: dict[str, Any], opaque: list[tuple[str, Any]]) -> None:
+    remade = [
+        f"{name} ({_type_of(ref, document['nodes'])})"
+        for _, name, ref in _variables(document)
+        if _kind(ref, document["nodes"]) == "remade"
+    ]
+    if remade:
+        print("Made again by running the script's beginning: " + ", ".join(remade) + "\n")
+    if not opaque:
+        print("Nothing that is held across iterations is left out.")
+        return
+    print("NOT carried (a run stops here unless told otherwise):")
+    for path, value in opaque:
+        print(f"  {path}: {type(value).__module__}.{type(value).__qualname__}")
+    print("  Give the class state_dict and load_state_dict and name the object with survivor.track(name=object);")
+    print("  or, if re-running the script makes it again as it was: survivor.ignore(object), or --ignore NAME.")
+
+
+def _variables(document: dict[str, Any]) -> list[tuple[str, str, Any]]:
+    found = [(entry["module"], name, ref) for entry in document["modules"] for name, ref in entry["variables"]]
+    found += [(entry["function"], name, ref) for entry in document["frames"] for name, ref in entry["variables"]]
+    return found
+
+
+def _kind(reference: Any, nodes: list[Any]) -> str:
+    if not isinstance(reference, list):
+        return "value"
+    node = nodes[reference[0]]
+    if node[0] in ("object", "tensor", "array") and node[1]:
+        return str(node[1]).replace(":", ".")
+    return str(node[0])
+
+
+def _type_of(reference: Any, nodes: list[Any]) -> str:
+    return str(nodes[reference[0]][1])
+
+
+def _size(variable: str, blobs: dict[str, Blob]) -> int:
+    """Bytes of the blobs that were first reached through a variable."""
+    return sum(blob.data.nbytes for name, blob in blobs.items() if _FIRST_NAME.match(name)[0] == variable)  # type: ignore[index]
+
+
+def _text(size_bytes: int) -> str:
+    if size_bytes >= _MIB:
+        return f"{size_bytes / _MIB:.1f} MiB"
+    return f"{size_bytes / _KIB:.1f} KiB" if size_bytes else "-"
+
+
+if __name__ == "__main__":
+    # run as a module this file is __main__ itself, which the script is about to replace
+    from survivor.training import explain
+
+    explain.main(sys.argv[1:])
