@@ -104,6 +104,7 @@ class Engine:
         self._stop_reason: str | None = None
         self._capture_cost_s = 0.0
         self._unknown_levels_s = 0.0
+        self._at: Record | None = None
         self.first_training: Callable[[FrameType], None] | None = None
         self._constants = Constants()
         self._origin: dict[str, Any] | None = None
@@ -210,6 +211,7 @@ class Engine:
             self._or_refuse(lambda: replay.head(record))
             record.head_at = self.clock()
             return
+        self._at = record
         site = record.site
         if record.context.entries:
             record.context = Context()
@@ -258,7 +260,9 @@ class Engine:
 
     def _trained(self, frame: Any) -> None:
         """A backward pass or an optimizer step: the loops around it train."""
-        self.graphs.backward_seen()
+        self.graphs.backward_since_tick = True
+        if self._at is not None and self._at.trained:  # the usual case; a loop inside it would have had a head since
+            return
         if self.first_training is not None:
             self.first_training(frame)
         if self.replay is None:

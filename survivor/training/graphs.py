@@ -20,29 +20,30 @@ _ITERATIONS_TO_TRUST = 2
 
 
 class Graphs:
-    """What has been seen of graphs at the heads of loops."""
+    """What has been seen of graphs at the heads of loops.
+
+    Attributes:
+        why: the place that kept the last head from being a safe point.
+        backward_since_tick: a backward pass has run since the last training loop's head.
+    """
 
     def __init__(self) -> None:
         self.why = ""
         self._used: set[str] = set()
         self._dead: set[str] = set()
         self._observed: dict[str, int] = {}
-        self._backward_since_tick = False
+        self.backward_since_tick = False
 
     @property
     def watching(self) -> bool:
         """Whether some place is still being observed."""
         return bool(self._observed)
 
-    def backward_seen(self) -> None:
-        """A backward pass runs."""
-        self._backward_since_tick = True
-
     def tick(self) -> None:
         """A training loop's head."""
-        if not self._backward_since_tick:
+        if not self.backward_since_tick:
             return
-        self._backward_since_tick = False
+        self.backward_since_tick = False
         for path in list(self._observed):
             self._observed[path] += 1
             if self._observed[path] > _ITERATIONS_TO_TRUST:
