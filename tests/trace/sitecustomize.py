@@ -38,7 +38,6 @@ class Watch:
         self.kill = json.loads(os.environ.get("TWIN_KILL") or "null")
         self.armed = self.kill is not None and not self.kill["after"]
         self.evals = 0
-        self.seen = False
         self.holding_back = False
 
     # --- events ---------------------------------------------------------------------------------
@@ -51,7 +50,6 @@ class Watch:
             hasher.update(part)
         line = f"{kind} {hasher.hexdigest()[:16]}"
         os.write(self.file, f"{line}\n".encode())
-        self.seen = True
         if self.holding_back:
             time.sleep(HELD_BACK_S)
         if self.kill is None:
@@ -75,7 +73,7 @@ class Watch:
             os.killpg(os.getpgrp(), number)
 
     def end(self):
-        if self.seen and os.getpid() == self.pid:
+        if os.getpid() == self.pid:
             state = self.numpy.random.get_state()
             torch_state = self.torch.get_rng_state().numpy().tobytes()
             self.event("R", [torch_state, repr(random.getstate()).encode(), repr(state).encode()])
