@@ -6,6 +6,8 @@ from twin import check, twins
 TWINS = [
     *twins("growing.py", fast="S6, S12, S20 TERM", slow="S1, S8, S9, S16, S17, S24"),
     *twins("hidden_state.py", fast="B6, B24 TERM, S4", slow="B1, B10, E1, B11, B30, S1, S7, S10"),
+    *twins("special_layers.py", fast="S5, S11 TERM, S18", slow="S1, S7, E1, S8, S14, S15, S21"),
+    *twins("moco_queue.py", fast="S4, S17 TERM", slow="S1, S7, S8, S14, S20, S21"),
 ]
 
 

@@ -10,6 +10,7 @@ TWINS = [
     *twins("schedules.py", fast="S11, S22 TERM, S33", slow="S1, S4, S16, S17, S28, S29, S32, S40"),
     *twins("lbfgs_style.py", fast="S3, S7 TERM", slow="S1, S5 KILL all, S9"),
     *twins("bare_tensor.py", fast="B7, B17 TERM", slow="B1, B12, B13, B24"),
+    *twins("noam_wrapper.py", fast="S4, S14 TERM, S23", slow="S1, S5, S7, E1, S9, S16, S24"),
 ]
 
 

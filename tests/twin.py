@@ -366,7 +366,7 @@ class Comparison:
 def _same_content(name, wanted, written, sessions):
     if wanted == written:
         return True
-    if name.endswith((".pt", ".pth")):
+    if name.endswith((".pt", ".pth", ".pth.tar")):
         return _same_objects(wanted, written)
     if name.endswith((".log", ".jsonl", ".csv", ".txt")):
         return _same_lines(wanted.splitlines(), written.splitlines(), sessions - 1)
