@@ -118,6 +118,8 @@ class Decoder:
             return tensors.fits_tensor(node, live)
         if kind == "array":
             return tensors.fits_array(node, live)
+        if kind == "bytearray":
+            return type(live) is bytearray
         if kind == "class":
             return isinstance(live, type) and class_name(live) == node[1]
         if kind == "function":
@@ -167,6 +169,8 @@ class Decoder:
                 number = self._number(key)
                 if number in self._live:
                     by_identity[id(self._live[number])] = item
+                continue
+            if isinstance(key, dict) and key["~"][0] == "id":
                 continue
             plain = atoms.decode_atom(key)
             if plain in live:
@@ -306,9 +310,10 @@ class Decoder:
         self._values[number] = target
         if isinstance(target, collections.defaultdict):
             factory = self.value(node[4])
-            target.default_factory = None if factory is MISSING else factory
+            if factory is not MISSING:
+                target.default_factory = factory
         base: Any = collections.OrderedDict if isinstance(target, collections.OrderedDict) else dict
-        keys = self._list_of([key for key, _ in node[2]])
+        keys = [self._key(key) for key, _ in node[2]]
         values = self._list_of([item for _, item in node[2]])
         current = list(base.items(target))
         same = len(current) == len(keys) and all(
@@ -322,6 +327,11 @@ class Decoder:
                     base.__setitem__(target, key, value)
         self._set_attributes(target, node[3])
         return target
+
+    def _key(self, reference: Any) -> Any:
+        if isinstance(reference, dict) and reference.get("~", [None])[0] == "id":
+            return id(self.value([reference["~"][1]]))  # the key was the id() of an object
+        return self.value(reference)
 
     def _make_objects(self, number: int, node: list[Any], live: Any) -> Any:
         items = self._list_of(node[3])
@@ -389,6 +399,11 @@ class Decoder:
         elif functions.cell_full(cell):
             del cell.cell_contents
         return cell
+
+    def _make_bytearray(self, number: int, node: list[Any], live: Any) -> Any:
+        target = live if live is not MISSING else bytearray()
+        target[:] = atoms.decode_atom(node[1])
+        return target
 
     def _make_enum(self, number: int, node: list[Any], live: Any) -> Any:
         cls = find_class(node[1])

@@ -46,6 +46,7 @@ SKIPPED_ATTRIBUTES: dict[type, frozenset[str]] = {
     torch.utils.data.DataLoader: frozenset({"_iterator", "_DataLoader__multiprocessing_context"}),
 }
 _MODULE_PART = re.compile(r"\._(?:parameters|buffers|modules)\['([^']*)'\]")
+_LEAST_ADDRESS = 1 << 20
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, functools.partial)
 
 
@@ -76,6 +77,7 @@ class Encoder:
         self._memo: dict[int, int] = {}
         self._alive: list[Any] = []  # temporaries must not be freed while their id is in the memo
         self._methods: dict[type, Callable[[Any, int], Any]] = {}
+        self._addressed: list[int] = []  # dicts with keys that may be the id() of an object, as GradScaler has
         self._ignored = {id(value) for value in ignored}
 
     # --- references -------------------------------------------------------------------------
@@ -124,6 +126,10 @@ class Encoder:
 
     def finish(self) -> dict[str, Blob]:
         """Settle which bytes are stored for which memory; call once, after the last `ref`."""
+        for number in self._addressed:
+            for pair in self.nodes[number][2]:
+                if type(pair[0]) is int and pair[0] in self._memo:
+                    pair[0] = {"~": ["id", self._memo[pair[0]]]}
         return self.memory.finish(self.nodes)
 
     # --- which encoder for which class ------------------------------------------------------
@@ -144,6 +150,7 @@ class Encoder:
             (types.CellType, self._cell),
             (types.GeneratorType, self._generator),
             (dict, self._dict),
+            (bytearray, self._bytearray),
             ((list, tuple, set, frozenset, collections.deque), self._sequence),
         ):
             if issubclass(kind, classes):  # type: ignore[arg-type]
@@ -218,6 +225,10 @@ class Encoder:
         except ValueError:
             return ["cell"]
 
+    def _bytearray(self, value: bytearray, number: int) -> Any:
+        """``["bytearray", bytes]``."""
+        return ["bytearray", atoms.encode_atom(bytes(value))]
+
     def _enum(self, value: enum.Enum, number: int) -> Any:
         """``["enum", class, name]``."""
         return ["enum", class_name(type(value)), value.name]
@@ -239,6 +250,8 @@ class Encoder:
     def _dict(self, value: dict[Any, Any], number: int) -> Any:
         """``["dict", class or null, [[key, value], …], attributes, default_factory]``."""
         own = None if type(value) is dict else class_name(type(value))
+        if any(type(key) is int and key >= _LEAST_ADDRESS for key in value):
+            self._addressed.append(number)
         pairs = [
             [self.ref(key, number, f".key({i})"), self.ref(item, number, f"[{key!r}]" if atoms.is_atom(key) else f"[#{i}]")]
             for i, (key, item) in enumerate(list(value.items()))

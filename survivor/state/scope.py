@@ -12,6 +12,7 @@ Every object in reach of the script's frames falls into one of four classes:
 from __future__ import annotations
 
 import argparse
+import collections
 import importlib.machinery
 import io
 import sys
@@ -27,7 +28,7 @@ REMADE_PACKAGES = frozenset(
     logging matplotlib mpl_toolkits seaborn plotly visdom tensorboard tensorboardX wandb mlflow comet_ml neptune
     threading multiprocessing concurrent queue asyncio socket ssl subprocess io tempfile argparse rich click
     tqdm IPython ipykernel inspect importlib unittest pytest weakref types typing typing_extensions abc ast
-    contextlib warnings string traceback linecache tokenize sys builtins signal select zipfile tarfile csv
+    contextlib warnings string traceback linecache tokenize sys signal select zipfile tarfile csv
     urllib http requests yaml json configparser psutil survivor absl fire docopt hydra PIL cv2 h5py zmq tornado
     _thread _io _socket _weakref _contextvars contextvars
     """.split()
@@ -76,6 +77,11 @@ _REMADE_TYPES: tuple[type, ...] = (
     types.ClassMethodDescriptorType,
     types.GenericAlias,
     importlib.machinery.ModuleSpec,
+    super,
+    type({}.keys()),
+    type({}.values()),
+    type({}.items()),
+    type(vars(collections.namedtuple("_", "field"))["field"]),
 )
 _SLOT = 8
 _LIBRARY_DIRS = tuple(

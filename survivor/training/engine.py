@@ -40,6 +40,7 @@ from survivor.training.sites import Site
 #: How much of an outer iteration's expected time its level may cost, when the user asks for 1% in all.
 _UNKNOWN_LEVELS_S = 1.0
 _END_LEVELS = 20
+_MOST_STARTS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +108,9 @@ class Engine:
         self._at: Record | None = None
         self.first_training: Callable[[FrameType], None] | None = None
         self._constants = Constants()
+        self._starts = 0
         self._origin: dict[str, Any] | None = None
+        self._origin_blobs: dict[str, Blob] = {}
         self.tracked: dict[str, Any] = {}
         self.ignored: list[Any] = []
         self.metrics: dict[str, float] = {}
@@ -120,17 +123,19 @@ class Engine:
         watch.install(self._trained)
         self.hooks.install()
         self.files.install()
-        if checkpoint is None:
-            encoder = Encoder(self.scope)
-            state = rng.read_all()
-            self._origin = {"rng": encoder.ref(state), "nodes": encoder.nodes}
-            self._origin_blobs = encoder.finish()
-            self._origin_blobs = freeze(Level({}, self._origin_blobs)).blobs
-        else:
+        if checkpoint is not None:
             self.replay = Replay(self, checkpoint.document, checkpoint.blobs())
-            self.step = self.replay.step
             self._origin, self._origin_blobs = self.replay.restore_origin()
             self._constants.digests = dict(checkpoint.document["constants"])
+            self.step = self.replay.step
+            if not self.replay.levels:
+                self.replay.end()
+        else:
+            encoder = Encoder(self.scope)
+            self._origin = {"rng": encoder.ref(rng.read_all()), "nodes": encoder.nodes}
+            self._origin_blobs = freeze(Level({}, encoder.finish())).blobs
+            self.files.made_folder = self._save_start
+            self._save_start()
         self._due = self.clock()
 
     def compile(self, source: bytes | str, filename: str, module_name: str) -> CodeType:
@@ -278,6 +283,28 @@ class Engine:
         for record in chain[:-1]:
             record.site.outer = True
 
+    def _save_start(self) -> None:
+        """A checkpoint of the script's start: the RNGs, and what the set-up has done outside so far.
+
+        A session that is killed before its first safe point must not make the next one set up another run.
+        """
+        if not self.hooks.outside.closed and self._starts < _MOST_STARTS:
+            self._starts += 1
+            blobs = _prefixed(Level({}, self._origin_blobs), "origin/")
+            self.link.save(Snapshot(document=self._document([], []), blobs=blobs, step=0, position="its start"), final=False)
+
+    def _document(self, levels: list[Any], ended: list[Any]) -> dict[str, Any]:
+        assert self._origin is not None
+        return {
+            "kind": "training",
+            "step": self.step,
+            "origin": self._origin | {"outside": self.hooks.outside.log},
+            "files": self.files.lengths(),
+            "constants": self._constants.digests,
+            "levels": levels,
+            "ended": ended,
+        }
+
     # --- safe points ----------------------------------------------------------------------------
 
     def _level_pays(self, record: Record) -> bool:
@@ -361,7 +388,7 @@ class Engine:
             assert level is not None
             documents.append(level.document)
             blobs |= _prefixed(level, "" if level is taken.level else f"level{i}/")
-        ended = []
+        ended: list[list[Any]] = []
         for i, context in enumerate([self.hooks.root, *(outer.context for outer in chain[:-1])]):
             ended.append([])
             for j, past in enumerate(context.ended):
@@ -370,17 +397,8 @@ class Engine:
                 ended[i].append(
                     {"site": past.site, "entry": past.entry, "how": past.how, "state": past.level.document}
                 )
-        assert self._origin is not None
         blobs |= _prefixed(Level({}, self._origin_blobs), "origin/")
-        document = {
-            "kind": "training",
-            "step": self.step,
-            "origin": self._origin | {"outside": self.hooks.outside.log},
-            "files": self.files.lengths(),
-            "constants": self._constants.digests,
-            "levels": documents,
-            "ended": ended,
-        }
+        document = self._document(documents, ended)
         position = ", ".join(str(r) for r in chain)
         return Snapshot(document=document, blobs=blobs, step=self.step, position=position, metrics=dict(self.metrics))
 

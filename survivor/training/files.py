@@ -22,7 +22,9 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,9 @@ class Files:
 
     Args:
         scope: tells the user's code and folder.
+
+    Attributes:
+        made_folder: called when the script has made a folder.
     """
 
     def __init__(self, scope: Scope) -> None:
@@ -48,12 +53,14 @@ class Files:
         self._written: dict[str, weakref.ref[Any] | None] = {}
         self._made: set[str] = set()
         self._to_be_made: set[str] = set()
+        self._checkpoint_time: float | None = None
         self._shadows: dict[str, str] = {}
         self._replayed: list[tuple[weakref.ref[Any], str, str]] = []
         self._lengths: dict[str, int] = {}
         self._folder: str | None = None  # of the shadow files; set during a replay only
         self._real_mkdir = os.mkdir
         self._real_save = torch.save
+        self.made_folder: Callable[[], None] = lambda: None
 
     def install(self) -> None:
         """Watch ``open``, ``os.mkdir`` and what removes or renames files, in this process."""
@@ -77,13 +84,14 @@ class Files:
                     file.flush()
             with contextlib.suppress(OSError):
                 found[path] = os.stat(path).st_size
-        return {"lengths": found, "folders": sorted(self._made)[:_MOST_FILES]}
+        return {"time": time.time(), "lengths": found, "folders": sorted(self._made)[:_MOST_FILES]}
 
     def begin_replay(self, saved: dict[str, Any]) -> None:
         """From now on the script's writing is a repetition."""
         self._lengths = dict(saved["lengths"])
         self._made = set(saved["folders"])
         self._to_be_made = set(self._made)
+        self._checkpoint_time = saved["time"]
         self._folder = tempfile.mkdtemp(prefix="survivor-replay-")
 
     def end_replay(self) -> None:
@@ -159,12 +167,21 @@ class Files:
 
     def _mkdir(self, path: Any, *args: Any, **kwargs: Any) -> None:
         minded = self._minded(path, sys._getframe(1))
-        if minded is not None and self._folder is not None and minded in self._to_be_made and os.path.isdir(minded):
+        if minded is not None and self._made_by_lost_work(minded):
             self._to_be_made.discard(minded)  # a second attempt is the script's own doing
+            self._made.add(minded)
             return
         self._real_mkdir(path, *args, **kwargs)
         if minded is not None:
             self._made.add(minded)
+            self.made_folder()
+
+    def _made_by_lost_work(self, path: str) -> bool:
+        """Whether a folder is there because an earlier session, whose work is being repeated, has made it."""
+        if not os.path.isdir(path):
+            return False
+        later = self._checkpoint_time is not None and os.stat(path).st_ctime >= self._checkpoint_time
+        return path in self._to_be_made or (later and path not in self._made)
 
     def _save(self, obj: Any, f: Any, *args: Any, **kwargs: Any) -> None:
         if self._folder is not None and isinstance(f, (str, os.PathLike)):

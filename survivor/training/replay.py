@@ -59,6 +59,7 @@ class Replay:
         self._blobs = blobs
         self._matched: list[Record] = []
         self.step: int = document["step"]
+        self.levels: list[dict[str, Any]] = document["levels"]
         self._quiet = Quiet()
         engine.files.begin_replay(document["files"])
         loaders.deferring = True
@@ -97,7 +98,7 @@ class Replay:
     def head(self, record: Record) -> None:
         """A loop's head: the place, perhaps, that the next level is restored at."""
         self._check_passed(record)
-        levels = self._document["levels"]
+        levels = self.levels
         depth = len(self._matched)
         target = levels[depth]["chain"][-1]
         if (record.site.key, record.entry) != (target["site"], target["entry"]) or record.done:
@@ -114,20 +115,21 @@ class Replay:
             record.level = Level(levels[depth], dict(blobs))
             record.context = Context()
         else:
-            self._done()
+            self.end()
 
     def _check_passed(self, record: Record) -> None:
         if record in self._matched:
             depth = self._matched.index(record)
-            if record.done != self._document["levels"][depth]["chain"][-1]["done"]:
+            if record.done != self.levels[depth]["chain"][-1]["done"]:
                 self.never_reached()
 
-    def _done(self) -> None:
+    def end(self) -> None:
+        """The state is back: the script trains on from here."""
         engine = self._engine
         engine.replay = None
         loaders.deferring = False
         engine.files.end_replay()
-        engine.hooks.outside.closed = True
+        engine.hooks.outside.closed = bool(self.levels)
         self._quiet.end()
         engine.resumed()
 
@@ -137,7 +139,7 @@ class Replay:
         Raises:
             DivergedError: always.
         """
-        target = self._document["levels"][len(self._matched)]["chain"][-1]
+        target = self.levels[len(self._matched)]["chain"][-1]
         self._quiet.end()
         raise DivergedError(
             f"the script did not come to the loop {target['site']} again, in which the checkpoint was taken",
