@@ -26,8 +26,8 @@ import torch
 
 from survivor.checkpoint.snapshot import Blob
 from survivor.errors import FormatError
-from survivor.state import atoms, functions, generators, iterators, tensors
-from survivor.state.encode import SKIPPED_ATTRIBUTES
+from survivor.state import atoms, functions, generators, iterators, tables, tensors
+from survivor.state.encode import MODULE_PLUMBING, SKIPPED_ATTRIBUTES, is_hook_table
 from survivor.state.scope import Scope, class_name, find_class, is_transparent, slot_names
 
 #: Stands for a value that can't be had: the object was not carried and the re-run has not made it.
@@ -118,6 +118,8 @@ class Decoder:
             return tensors.fits_tensor(node, live)
         if kind == "array":
             return tensors.fits_array(node, live)
+        if kind == "table":
+            return tables.handles(type(live)) and type(live).__name__ == node[1]
         if kind == "bytearray":
             return type(live) is bytearray
         if kind == "class":
@@ -132,7 +134,7 @@ class Decoder:
             return class_name(type(live)) == node[1]
         if kind == "generator":
             return type(live) is types.GeneratorType and generators.name(live) == node[1]
-        return kind in ("remade", "cell", "sparse", "objects") and not atoms.is_atom(live)
+        return kind in ("remade", "progress", "cell", "sparse", "objects") and not atoms.is_atom(live)
 
     def _pair_children(self, node: list[Any], live: Any) -> None:
         kind = node[0]
@@ -223,8 +225,11 @@ class Decoder:
         values = self._mapping(pairs)
         kept = {name for name, _ in pairs}
         if own is not None:
-            for name in [n for n in own if n not in kept and n not in _skipped(target)]:
-                del own[name]
+            for name in [n for n in own if n not in kept]:
+                if name not in _skipped(target):
+                    del own[name]
+                elif name in MODULE_PLUMBING and is_hook_table(own[name]):
+                    own[name].clear()
         for name, value in values.items():
             if name in slots:
                 object.__setattr__(target, name, value)
@@ -252,6 +257,7 @@ class Decoder:
             target = list.__new__(cls)
         self._values[number] = target
         items = self._list_of(node[2])
+        items = [target[i] if x is MISSING and i < len(target) else x for i, x in enumerate(items)]
         if len(target) != len(items) or any(a is not b for a, b in zip(list(target), items, strict=True)):
             list.__setitem__(target, slice(None), items)
         self._set_attributes(target, node[3])
@@ -315,6 +321,7 @@ class Decoder:
         base: Any = collections.OrderedDict if isinstance(target, collections.OrderedDict) else dict
         keys = [self._key(key) for key, _ in node[2]]
         values = self._list_of([item for _, item in node[2]])
+        values = [base.get(target, k, v) if v is MISSING else v for k, v in zip(keys, values, strict=True)]
         current = list(base.items(target))
         same = len(current) == len(keys) and all(
             (k is key or _same_atom(k, key)) and v is value
@@ -422,6 +429,12 @@ class Decoder:
 
     _make_opaque = _make_remade
 
+    def _make_progress(self, number: int, node: list[Any], live: Any) -> Any:
+        if live is MISSING:
+            return self._absent(number)
+        live.n = live.last_print_n = live.initial = node[2]
+        return live
+
     def _make_stateful(self, number: int, node: list[Any], live: Any) -> Any:
         if live is MISSING:
             return self._absent(number)
@@ -491,6 +504,9 @@ class Decoder:
         target = live if live is not MISSING else torch.Generator(tensors.device(node[1]))
         target.set_state(self.value(node[2]))
         return target
+
+    def _make_table(self, number: int, node: list[Any], live: Any) -> Any:
+        return tables.rebuild(node[1], self._mapping(node[2]), live)
 
     # --- iterators --------------------------------------------------------------------------
 

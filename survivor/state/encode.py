@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from survivor.checkpoint.snapshot import Blob
-from survivor.state import atoms, iterators
+from survivor.state import atoms, generators, iterators, tables
 from survivor.state.memory import Constants, Memory
 from survivor.state.scope import Scope, class_name, is_remade, is_transparent, slot_names
 
@@ -159,6 +159,8 @@ class Encoder:
             return self._torch_constant
         if kind in (int, float, bool, str) or issubclass(kind, (int, float, str)):
             return self._opaque
+        if tables.handles(kind):
+            return self._table
         if iterators.handles(kind):
             return self._iterator
         if is_remade(kind):
@@ -168,7 +170,9 @@ class Encoder:
     # --- kinds ------------------------------------------------------------------------------
 
     def _remade(self, value: Any, number: int) -> Any:
-        """``["remade", type]``: re-execution makes it; nothing is carried."""
+        """``["remade", type]``: re-execution makes it; nothing is carried, but the count of a progress bar."""
+        if generators.is_tqdm(value):
+            return ["progress", type(value).__name__, value.n]
         return ["remade", type(value).__name__]
 
     def _opaque(self, value: Any, number: int) -> Any:
@@ -269,7 +273,8 @@ class Encoder:
         for base, names in SKIPPED_ATTRIBUTES.items():
             if isinstance(value, base):
                 skipped |= names
-        data = {k: v for k, v in getattr(value, "__dict__", {}).items() if k not in skipped}
+        held = getattr(value, "__dict__", {})
+        data = {k: v for k, v in held.items() if k not in skipped or (k in MODULE_PLUMBING and is_hook_table(v))}
         for name in slot_names(type(value)):
             try:
                 data[name] = getattr(value, name)
@@ -352,6 +357,13 @@ class Encoder:
         """``["torch_rng", device, state]``."""
         return ["torch_rng", str(value.device), self.ref(value.get_state(), number, ".state")]
 
+    def _table(self, value: Any, number: int) -> Any:
+        """``["table", class, parts]``: see `survivor.state.tables`."""
+        parts = tables.parts(value)
+        if parts is None:
+            return self._opaque(value, number)
+        return ["table", type(value).__name__, self._attributes(parts, number)]
+
     # --- iterators --------------------------------------------------------------------------
 
     def _iterator(self, value: Any, number: int) -> Any:
@@ -369,6 +381,11 @@ class Encoder:
         if parts is None:
             return self._opaque(value, number)
         return ["generator", generators.name(value), self._attributes(parts, number)]
+
+
+def is_hook_table(value: Any) -> bool:
+    """Whether this is a module's table of hooks with hooks in it: they may come and go (pruning)."""
+    return isinstance(value, dict) and bool(value)
 
 
 def is_stateful(value: Any) -> bool:

@@ -183,8 +183,14 @@ def progress_bar(value: Any) -> Any:
     if type(value) is not Generator or value.gi_frame is None or value.gi_code.co_name != "__iter__":
         return None
     bar = value.gi_frame.f_locals.get("self")
-    is_tqdm = any(base.__module__.partition(".")[0] == "tqdm" for base in type(bar).__mro__)
-    return bar if is_tqdm and hasattr(bar, "iterable") else None
+    return bar if is_tqdm(bar) else None
+
+
+def is_tqdm(value: Any) -> bool:
+    """Whether this is a tqdm bar, of whichever of its classes."""
+    if not any(base.__module__.partition(".")[0] == "tqdm" for base in type(value).__mro__):
+        return False
+    return hasattr(value, "iterable") and isinstance(getattr(value, "n", None), (int, float))
 
 
 def tap(value: Any) -> None:

@@ -127,7 +127,7 @@ def freeze(level: Level) -> Level:
         name: Blob(name=name, dtype=blob.dtype, shape=blob.shape, data=memoryview(bytes(blob.data)))
         for name, blob in level.blobs.items()
     }
-    return Level(level.document, blobs)
+    return Level(level.document, blobs, level.open_paths)
 
 
 def inside_unwatched_loop(frame: FrameType, running: dict[FrameType, list[Record]], scope: Scope) -> str | None:

@@ -321,7 +321,7 @@ class Engine:
             self._unknown_levels_s += self.clock() - now
 
     def _capture(self, record: Record, chain: list[Record], result: Any = None) -> Capture | None:
-        """The state at this head, or ``None`` where it is not a safe point."""
+        """The state at this head, or ``None`` where it can't be read."""
         begin = self.clock()
         # what stands at the first training loop's head is what a resumed run's set-up will make
         self._constants.learning = len(chain) == 1 and record.done == 0 and not self._constants.digests
@@ -335,9 +335,8 @@ class Engine:
             self.link.warn(f"no checkpoint can be made here: {type(error).__name__}: {error}\n{trace}")
             self.graphs.why = "the state could not be read"
             return None
+        taken.level.open_paths.extend(self.graphs.open_paths(taken.graph))
         self._capture_cost_s = max(self.clock() - begin, 0.7 * self._capture_cost_s)
-        if not self.graphs.closed(taken.graph):
-            return None
         return taken
 
     def _safe_point(self, record: Record, now: float) -> Capture | None:
@@ -345,7 +344,7 @@ class Engine:
         chain = self.hooks.chain(record.frame)
         blocked = self._why_not(record, chain)
         taken = None if blocked else self._capture(record, chain)
-        if taken is None:
+        if taken is None or not self.graphs.closed(taken.level.open_paths):
             self.plan.postponed(blocked or self.graphs.why, since=now - self._due)
             return None
         if self._stop_reason is None:
@@ -367,10 +366,12 @@ class Engine:
         for outer in chain[:-1]:
             if outer.level is None:
                 return f"{outer.site} has iterations too short for a snapshot of its own"
+            if not self.graphs.closed(outer.level.open_paths):
+                return self.graphs.why
         contexts = [self.hooks.root, *(outer.context for outer in chain[:-1])]
         for context in contexts:
             for ended in context.ended:
-                if ended.level is None:
+                if ended.level is None or not self.graphs.closed(ended.level.open_paths):
                     return f"the training loop {ended.site} has ended in this iteration"
         unwatched = inside_unwatched_loop(record.frame, self.hooks.running, self.scope)
         if unwatched is not None:

@@ -46,23 +46,28 @@ class Graphs:
         self.backward_since_tick = False
         for path in list(self._observed):
             self._observed[path] += 1
-            if self._observed[path] > _ITERATIONS_TO_TRUST:
+            if self._observed[path] >= _ITERATIONS_TO_TRUST:
                 del self._observed[path]
                 self._dead.add(path)
 
-    def closed(self, found: list[tuple[str, torch.Tensor]]) -> bool:
-        """Whether none of the graphs found at a head is used by what follows, as far as has been seen."""
-        open_paths = []
+    def open_paths(self, found: list[tuple[str, torch.Tensor]]) -> list[str]:
+        """The places, of those found at a head, whose graph is used by what follows, or may be."""
+        result = []
         for path, tensor in found:
-            if path in self._dead and path not in self._used:
+            if path not in self._used:
                 self._watch(path, tensor)  # belief is checked as long as it is relied on
+            if path in self._dead:
                 continue
-            open_paths.append(path)
+            result.append(path)
             if path not in self._used:
                 self._observed.setdefault(path, 0)
-                self._watch(path, tensor)
-        self.why = f"the graph of {open_paths[0]} may be used again" if open_paths else ""
-        return not open_paths
+        return result
+
+    def closed(self, paths: list[str]) -> bool:
+        """Whether places that were open when a head's state was taken have turned out to be dead since."""
+        still_open = [path for path in paths if path not in self._dead]
+        self.why = f"the graph of {still_open[0]} may be used again" if still_open else ""
+        return not still_open
 
     def _watch(self, path: str, tensor: torch.Tensor) -> None:
         node: Any = tensor.grad_fn

@@ -18,10 +18,12 @@ class Level:
     Attributes:
         document: the state tree, see `survivor.training.capture`.
         blobs: its bytes, by the names that the document uses.
+        open_paths: places that still hung on a graph, see `survivor.training.graphs`.
     """
 
     document: dict[str, Any]
     blobs: dict[str, Blob]
+    open_paths: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

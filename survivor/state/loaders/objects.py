@@ -25,6 +25,7 @@ import numpy as np
 import torch
 import xxhash
 
+from survivor.errors import DivergedError
 from survivor.state.loaders import rngs
 from survivor.state.loaders.walking import PLAIN, view, walk
 
@@ -162,13 +163,28 @@ class Watch:
             entries.append([path, key, {"data": _copy(value)}])
 
     def write(self, entries: list[Entry]) -> None:
-        """Set what `read` gave, perhaps in another process; objects keep their identity."""
+        """Set what `read` gave, perhaps in another process; objects keep their identity.
+
+        Raises:
+            DivergedError: what should take a value is not there.
+        """
         todo: dict[str, list[Entry]] = {}
         for entry in entries:
             todo.setdefault(entry[0], []).append(entry)
         for path, holder, values in walk(self.roots, self.skip):
             for _, key, value in todo.pop(path, ()):
-                _put(holder, key, values.get(key), value)
+                if not _put(holder, key, values.get(key), value):
+                    _refuse(f"{path}/{key}")
+        for path, lost in todo.items():
+            _refuse(f"{path}/{lost[0][1]}")
+
+
+def _refuse(path: str) -> None:
+    raise DivergedError(
+        f"a data loader's {path.lstrip('/').replace('/', '.')} was saved and has no counterpart now",
+        advice="run the job with the sampler and the data set that it was started with; if it makes the object "
+        "only when it is first used, make it in __init__, or give the class state_dict and load_state_dict",
+    )
 
 
 class _Row:
@@ -256,34 +272,48 @@ def _restored(value: Any) -> Any:
     return _copy(value)
 
 
-def _put(holder: Any, key: Any, current: Any, value: Any) -> None:
+def _put(holder: Any, key: Any, current: Any, value: Any) -> bool:
+    """Set one value, in place where the current one allows it; whether that was possible."""
     if rngs.is_state(value):
-        if not rngs.write(current, value) and current is None:
-            _assign(holder, key, rngs.make(value))
-        return
-    if not (isinstance(value, dict) and value.keys() == {"data"}):
-        _assign(holder, key, value)
-        return
-    data = _restored(value["data"])
-    if type(current) is list and type(data) is list:
-        current[:] = data
-    elif type(current) is type(data) and isinstance(current, (dict, set)):
-        current.clear()
-        current.update(data)
-    elif type(current) is deque and type(data) is deque and current.maxlen == data.maxlen:
-        current.clear()
-        current.extend(data)
-    elif isinstance(current, torch.Tensor) and isinstance(data, torch.Tensor) and current.shape == data.shape:
+        if current is None:
+            generator = rngs.make(value)
+            return generator is not None and _assign(holder, key, generator)
+        return rngs.write(current, value)
+    if isinstance(value, dict) and value.keys() == {"data"}:
+        data = _restored(value["data"])
+        return _fill(current, data) or _assign(holder, key, data)
+    return _assign(holder, key, value)
+
+
+def _fill(current: Any, data: Any) -> bool:
+    if type(current) is not type(data):
+        return False
+    if isinstance(current, (torch.Tensor, np.ndarray)):
+        if current.shape != data.shape or current.dtype != data.dtype:
+            return False
         with torch.no_grad():
-            current.copy_(data)
-    elif isinstance(current, np.ndarray) and isinstance(data, np.ndarray) and current.shape == data.shape:
-        current[...] = data
+            current[...] = data
+    elif isinstance(current, list):
+        current[:] = data
+    elif isinstance(current, (dict, set, deque)):
+        if isinstance(current, deque) and current.maxlen != data.maxlen:
+            return False
+        current.clear()
+        (current.extend if isinstance(current, deque) else current.update)(data)
     else:
-        _assign(holder, key, data)
+        return False
+    return True
 
 
-def _assign(holder: Any, key: Any, value: Any) -> None:
-    if isinstance(holder, (dict, list, deque)):
+def _assign(holder: Any, key: Any, value: Any) -> bool:
+    if isinstance(holder, dict):
+        holder[key] = value
+    elif isinstance(holder, (list, deque)):
+        if type(key) is not int or key >= len(holder):
+            return False
         holder[key] = value
     elif isinstance(getattr(holder, "__dict__", None), dict) and isinstance(key, str):
         holder.__dict__[key] = value
+    else:
+        return False
+    return True

@@ -82,7 +82,7 @@ def view(holder: Any) -> Callable[[], Any]:
     if isinstance(holder, (list, tuple, deque)):
         return lambda: holder
     if isinstance(holder, (functools.partial, types.MethodType, types.FunctionType)):
-        return lambda: (_values(holder) or {}).values()
+        return lambda: tuple((_values(holder) or {}).values())
     return (holder if isinstance(holder, dict) else holder.__dict__).values
 
 
