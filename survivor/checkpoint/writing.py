@@ -10,6 +10,7 @@ tensor is copied a few times at most until it lies among its like.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -68,6 +69,20 @@ class Writer:
             FormatError: the snapshot can't be written in this format; nothing was committed.
             StoreError: the store refused; nothing was committed.
         """
+        try:
+            return self._write(commit)
+        except BaseException:
+            # on a full disk the next attempt needs this room
+            self._discard_unused()
+            raise
+
+    def _discard_unused(self) -> None:
+        for stamp in sorted(self.unused):
+            with contextlib.suppress(StoreError):
+                self._store.delete(f"{self._folder}/{PACKS}/{stamp}{pack.SUFFIX}")
+                self.unused.discard(stamp)
+
+    def _write(self, commit: Commit) -> Manifest:
         keys = {name: _key(name, blob) for name, blob in commit.snapshot.blobs.items()}
         kept = self._referable(keys)
         fresh: dict[Key, Blob] = {}

@@ -249,8 +249,7 @@ class FolderStore:
 
     def _open_root(self, *, make: bool) -> int:
         if make and self._device is None and not self.root.is_dir():
-            self.root.mkdir(parents=True, exist_ok=True)
-            self._sync_path(self.root.parent)
+            self._make_root(self.root)
         try:
             folder = self._do.open_folder(str(self.root), None)
         except FileNotFoundError:
@@ -264,6 +263,13 @@ class FolderStore:
             raise OSError(errno.ENOTCONN, "another file system is mounted here than before")
         self._device = device
         return folder
+
+    def _make_root(self, path: Path) -> None:
+        if path.is_dir():
+            return
+        self._make_root(path.parent)
+        path.mkdir(exist_ok=True)
+        self._sync_path(path.parent)
 
     def _make_folder(self, name: str, folder: int) -> None:
         try:

@@ -34,9 +34,7 @@ class RemoteStore:
         try:
             self._system, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         except (ImportError, ValueError) as error:
-            raise UsageError(
-                f"can't use {url}: {error}", advice="For s3:// install s3fs, for gs:// gcsfs."
-            ) from error
+            raise UsageError(f"can't use {url}: {error}", advice="For s3:// install s3fs, for gs:// gcsfs.") from error
         self._url = url.rstrip("/")
         self._root = self._root.rstrip("/")
 
@@ -100,9 +98,7 @@ class RemoteStore:
         found = []
         for name, info in self._scan(prefix):
             if info["type"] == "file":
-                found.append(
-                    Entry(f"{prefix}/{name}" if prefix else name, int(info["size"]), _modified(info))
-                )
+                found.append(Entry(f"{prefix}/{name}" if prefix else name, int(info["size"]), _modified(info)))
         return found
 
     def folders(self, prefix: str) -> list[str]:

@@ -169,8 +169,6 @@ def test_packs_of_a_commit_that_failed_go_at_once(repository, monkeypatch):
         patch.setattr(manifest, "write", fail)
         with pytest.raises(StoreError):
             repository.commit(snapshot(2), session=1, token=1)
-    assert len(files(repository.store.root / "job/packs")) == 2
-    repository.prune(Retention(), token=1)
     assert len(files(repository.store.root / "job/packs")) == 1
     assert_exact(again(repository).newest())
 

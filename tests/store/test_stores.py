@@ -5,10 +5,17 @@ import secrets
 import stat
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from survivor.errors import StoreError, UsageError
+from survivor.checkpoint.checking import check_job
+from survivor.checkpoint.job import JobRecord, SessionRecord
+from survivor.checkpoint.lease import Lease
+from survivor.checkpoint.repository import Repository
+from survivor.checkpoint.retention import Retention
+from survivor.checkpoint.snapshot import Blob, Snapshot
+from survivor.errors import JobRunningError, StoreError, UsageError
 from survivor.store import FolderStore, open_store
 from survivor.store.conformance import StoreConformance
 from survivor.store.remote import RemoteStore
@@ -47,9 +54,11 @@ def s3_server():
     try:
         # the server says on which port it listens
         port = next(line.rsplit(":", 1)[1].split()[0] for line in server.stderr if "Running on http" in line)
+        # it logs each request, and would stop at a full pipe
+        threading.Thread(target=server.stderr.read, daemon=True).start()
         yield f"http://127.0.0.1:{port}"
     finally:
-        server.terminate()
+        server.kill()
         server.wait()
 
 
@@ -64,6 +73,44 @@ class TestS3(StoreConformance):
         bucket = f"bucket-{secrets.token_hex(4)}"
         s3fs.S3FileSystem().mkdir(bucket)
         return open_store(f"s3://{bucket}/some/prefix")
+
+    def test_a_job_lives_here_as_in_a_folder(self, store):
+        live_a_job(store)
+
+
+def test_a_job_lives_in_memory_as_in_a_folder():
+    live_a_job(RemoteStore(f"memory://{secrets.token_hex(4)}"))
+
+
+def live_a_job(store):
+    """All that a session does with a job folder, then a second session, then the job is set aside."""
+    base = bytes(100_000)
+    for session in (1, 2):
+        repository = Repository(store, "job")
+        lease = Lease.acquire(store, "job", session=session)
+        with pytest.raises(JobRunningError):
+            Lease.acquire(store, "job", session=9)
+        SessionRecord.begin(repository, pid=1).end(repository, "done")
+        JobRecord(argv=("train.py",), script="train.py", source="pass").write(repository)
+        for step in range(3 * session, 3 * session + 3):
+            blobs = {
+                name: Blob(name=name, dtype="U8", shape=(len(data),), data=memoryview(data))
+                for name, data in (("base", base), ("head", b"%d" % step))
+            }
+            snapshot = Snapshot(document={"step": step}, blobs=blobs, step=step, position="")
+            info = repository.commit(snapshot, session=session, token=lease.token)
+            assert step == 3 or info.new_bytes < 1000
+        repository.prune(Retention(keep=2, hourly=0), token=lease.token)
+        lease.refresh()
+        lease.release()
+    repository = Repository(store, "job")
+    found = repository.newest(load=True)
+    assert found.document == {"step": 8}
+    assert bytes(found.blob("base").data) == base and bytes(found.blob("head").data) == b"8"
+    assert [info.step for info in repository.list()] == [7, 8]
+    assert check_job(repository).findings == []
+    assert Repository(store, repository.set_aside()).newest().step == 8
+    assert repository.newest() is None
 
 
 def test_an_unknown_scheme_is_the_users_mistake():
