@@ -233,14 +233,13 @@ class Engine:
         record.head_at = now
         if self.graphs.watching:
             self.graphs.tick()
-        due = now >= self._due
-        if due and site.trains:
+        may_be_outer = site.outer or (site.hinted and not site.trains)
+        if now >= self._due:
             taken = self._safe_point(record, now)
-            if taken is not None and (site.outer or record.done == 0):
-                record.level = freeze(taken.level)
             if taken is not None:
+                record.level = freeze(taken.level) if may_be_outer else None
                 return
-        if (site.outer or (site.hinted and not site.trains)) and self._level_pays(record):
+        if may_be_outer and self._level_pays(record):
             self._take_level(record, now)
 
     def ended(self, record: Record, value: Any = None) -> None:
