@@ -56,9 +56,7 @@ class Flow:
         self.instructions = list(dis.get_instructions(code))
         self.offsets = [each.offset for each in self.instructions]
         self.successors = self._find_successors()
-        self.handlers = (
-            self._handlers_by_blocks() if version_info < (3, 11) else self._handlers_by_table(code)
-        )
+        self.handlers = self._handlers_by_blocks() if version_info < (3, 11) else self._handlers_by_table(code)
         self.swallows = frozenset(self._find_swallows())
 
     def place_of(self, lasti: int) -> int:
@@ -104,9 +102,7 @@ class Flow:
                     todo.append(state)
         return found
 
-    def _enter(
-        self, place: int, blocks: tuple[int | None, ...]
-    ) -> Iterator[tuple[int, tuple[int | None, ...]]]:
+    def _enter(self, place: int, blocks: tuple[int | None, ...]) -> Iterator[tuple[int, tuple[int | None, ...]]]:
         """The places reached from `place` in 3.10, each with the stack of blocks it is reached with."""
         instruction = self.instructions[place]
         if instruction.opname.startswith("SETUP_"):

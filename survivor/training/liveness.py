@@ -127,9 +127,7 @@ class _Table:
         masks = [[sum(bits.get(name, 0) for name in part) for part in effect] for effect in effects]
         onward = flow.successors
         if not withs_swallow:
-            onward = [
-                [to for to in nexts if (at, to) not in flow.swallows] for at, nexts in enumerate(onward)
-            ]
+            onward = [[to for to in nexts if (at, to) not in flow.swallows] for at, nexts in enumerate(onward)]
         after, self._before_first = _solve(masks, onward, flow.handlers)
         # An instruction that does several things may be halfway (a destructor runs in it): its own reads
         # count.
@@ -146,9 +144,7 @@ class _Table:
         return found
 
 
-def _solve(
-    effects: list[list[int]], successors: list[list[int]], handlers: list[set[int]]
-) -> tuple[list[int], int]:
+def _solve(effects: list[list[int]], successors: list[list[int]], handlers: list[set[int]]) -> tuple[list[int], int]:
     """Masks of the variables live after each instruction, and before the first: the least fixed point."""
     before = [0] * len(effects)
     after = [0] * len(effects)
@@ -181,9 +177,7 @@ def _function_table(code: CodeType, withs_swallow: bool) -> _Table:
     elif "__class__" in shared and code.co_argcount:
         always = shared | {code.co_varnames[0]}  # super() without arguments reads it from the frame
     flow = flow_of(code)
-    return _Table(
-        flow, local, [_fast_effect(each, local) for each in flow.instructions], always, withs_swallow
-    )
+    return _Table(flow, local, [_fast_effect(each, local) for each in flow.instructions], always, withs_swallow)
 
 
 @per_code
