@@ -96,12 +96,17 @@ def _run(function: Callable[..., Any], args: Any, kwargs: Any, options: dict[str
 
     from survivor.supervisor.console import Console
     from survivor.supervisor.run import close, open_session
+    from survivor.supervisor.signals import SignalInbox
 
     settings = _settings(function, args, kwargs, options)
     console = Console(quiet=settings.quiet)
     payload = cloudpickle.dumps((function, args, kwargs))
-    with _memory_file("survivor-call", payload) as call, _memory_file("survivor-result", b"") as result:
-        opened = open_session(settings, _source(function), console)
+    with (
+        SignalInbox() as inbox,
+        _memory_file("survivor-call", payload) as call,
+        _memory_file("survivor-result", b"") as result,
+    ):
+        opened = open_session(settings, _source(function), console, inbox)
         assert opened is not None, "a function's job is never too finished to be called"
         job, session = opened
         session.start = replace(
@@ -113,7 +118,7 @@ def _run(function: Callable[..., Any], args: Any, kwargs: Any, options: dict[str
             main_file=getattr(sys.modules["__main__"], "__file__", None) or "",
         )
         session.fds = (call.fileno(), result.fileno())
-        verdict = session.run()
+        verdict = session.run(inbox)
         close(job, verdict, session, console)
         result.seek(0)
         data = result.read()

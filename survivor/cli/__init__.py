@@ -69,3 +69,5 @@ def main() -> None:
 
         Console().error(error)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)  # before anything was begun

@@ -52,8 +52,12 @@ class OpenJob:
         self.lease.release()
 
 
-def open_job(options: RunOptions, source: str, console: Console) -> OpenJob | None:
+def open_job(
+    options: RunOptions, source: str, console: Console, asked_to_end: Callable[[float], bool]
+) -> OpenJob | None:
     """Open or begin the job and take its lease; None if it is finished.
+
+    ``asked_to_end`` waits so many seconds, or until the user wants no more, and says which.
 
     Raises:
         JobChangedError: the folder holds a job of another command line.
@@ -62,7 +66,7 @@ def open_job(options: RunOptions, source: str, console: Console) -> OpenJob | No
         StoreError: the store can't be read or written.
     """
     repository = Repository.open(options.store, options.job)
-    _wait_for_holder(options, repository, console)
+    _wait_for_holder(options, repository, console, asked_to_end)
     if options.fresh and _exists(repository):
         console.say(f"{options.job}: the old job folder is kept as {repository.set_aside()}")
     record = JobRecord.read(repository)
@@ -125,7 +129,13 @@ def _exists(repository: Repository) -> bool:
     return repository.job in repository.store.folders("")
 
 
-def _wait_for_holder(options: RunOptions, repository: Repository, console: Console) -> None:
+def _has_trained(repository: Repository) -> bool:
+    return any(info.step > 0 for info in repository.list())
+
+
+def _wait_for_holder(
+    options: RunOptions, repository: Repository, console: Console, asked_to_end: Callable[[float], bool]
+) -> None:
     """Raise ``JobRunningError`` while someone holds the job, unless the user waits or takes over."""
     told = False
     while not options.take_over and (holder := lease.live_holder(repository.store, options.job)) is not None:
@@ -137,7 +147,8 @@ def _wait_for_holder(options: RunOptions, repository: Repository, console: Conso
         if not told:
             console.say(f"{options.job}: waiting for {holder}")
             told = True
-        time.sleep(_WAIT_POLL_S)
+        if asked_to_end(_WAIT_POLL_S):
+            raise JobRunningError(f"{options.job}: asked to end while it waited for {holder}")
 
 
 def _check_command(
@@ -148,7 +159,7 @@ def _check_command(
     before_words, now_words = _comparable(record.argv), _comparable(now.argv)
     if before_words != now_words:
         difference = identity.argument_difference(before_words, now_words)
-        if not options.accept_changes and (record.finished or repository.list()):
+        if not options.accept_changes and (record.finished or _has_trained(repository)):
             raise JobChangedError(
                 f"job {options.job!r} in {repository.describe()} was started with other arguments:"
                 f"\n{difference}",

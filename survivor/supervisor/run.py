@@ -13,6 +13,7 @@ from survivor.supervisor.job import OpenJob, open_job, read_source
 from survivor.supervisor.options import RunOptions
 from survivor.supervisor.policy import Verdict
 from survivor.supervisor.session import Session
+from survivor.supervisor.signals import SignalInbox
 
 
 def run_job(options: RunOptions) -> int:
@@ -21,29 +22,39 @@ def run_job(options: RunOptions) -> int:
     Raises:
         SurvivorError: the job could not be begun, by the class that says why.
     """
+    # from here to the end of the last record: a signal is never a sudden death
+    with SignalInbox() as inbox:
+        return _run_job(options, inbox)
+
+
+def _run_job(options: RunOptions, inbox: SignalInbox) -> int:
     console = Console(quiet=options.quiet)
     if options.kind == "script":
         check_script(options.target)
     hook = events.file_hook(options.events) if options.events else lambda _: None
-    opened = open_session(options, read_source(options), console, hook)
+    opened = open_session(options, read_source(options), console, inbox, hook)
     if opened is None:
         return EXIT_FINISHED
     job, session = opened
-    verdict = session.run()
+    verdict = session.run(inbox)
     tell(session, verdict, console)
     close(job, verdict, session, console)
     return verdict.exit_code
 
 
 def open_session(
-    options: RunOptions, source: str, console: Console, hook: events.Hook = lambda _: None
+    options: RunOptions,
+    source: str,
+    console: Console,
+    inbox: SignalInbox,
+    hook: events.Hook = lambda _: None,
 ) -> tuple[OpenJob, Session] | None:
     """Open the job and prepare a session of it; None if the job is finished.
 
     Raises:
         SurvivorError: the job could not be begun, by the class that says why.
     """
-    job = open_job(options, source, console)
+    job = open_job(options, source, console, inbox.wait)
     if job is None:
         return None
     session = Session(

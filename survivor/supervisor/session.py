@@ -27,7 +27,7 @@ from survivor.channel import (
     Stopped,
 )
 from survivor.checkpoint.lease import Lease
-from survivor.errors import SurvivorError
+from survivor.errors import EXIT_SAVED, SurvivorError
 from survivor.supervisor import events, policy, wording
 from survivor.supervisor.console import Console
 from survivor.supervisor.job import Heartbeat
@@ -80,23 +80,23 @@ class Session:
     _stop: StopRequest | None = None
     _fruitless_ends: int = 0
 
-    def run(self) -> Verdict:
-        """Run to the end of the session; what it meant has been said to the user and the hook."""
+    def run(self, inbox: SignalInbox) -> Verdict:
+        """Run to the end of the session, as the signals in ``inbox`` want it; the user and the hook are told."""
         began_s = self.clock()
         limit_s = self.options.time_limit_s
         self._limit_at_s = None if limit_s is None else began_s + limit_s - self.options.grace_s
-        with SignalInbox() as inbox, Heartbeat(self.lease, self._on_lost):
-            while True:
-                verdict = self._run_child(inbox)
-                if verdict.kind != "restart":
-                    break
-                self._fruitless_ends = verdict.fruitless_ends
-                self._emit(events.Restarting, cause=verdict.cause, delay_s=verdict.delay_s)
-                self.console.warn(wording.restarting(self.options, verdict, self.newest.position))
-                if not self._wait(inbox, verdict.delay_s):
-                    verdict = Verdict(kind="saved", exit_code=75)
+        verdict = Verdict(kind="restart")
+        with Heartbeat(self.lease, self._on_lost):
+            while verdict.kind == "restart":
+                if self._wait(inbox, verdict.delay_s):
+                    verdict = self._run_child(inbox)
+                else:
+                    verdict = Verdict(kind="saved", exit_code=EXIT_SAVED)
                     self._say_stopped(None)
-                    break
+                if verdict.kind == "restart":
+                    self._fruitless_ends = verdict.fruitless_ends
+                    self._emit(events.Restarting, cause=verdict.cause, delay_s=verdict.delay_s)
+                    self.console.warn(wording.restarting(self.options, verdict, self.newest.position))
         self._emit(events.Ended, outcome=verdict.kind, exit_code=verdict.exit_code)
         return verdict
 
@@ -246,14 +246,14 @@ class Session:
         return None if self._limit_at_s is None else max(0.0, self._limit_at_s - self.clock())
 
     def _wait(self, inbox: SignalInbox, delay_s: float) -> bool:
-        """Wait before a restart; False if the session was asked to end meanwhile."""
+        """Wait before a start; False if the session was asked to end before or meanwhile."""
         until_s = self.clock() + delay_s
-        with selectors.DefaultSelector() as selector:
-            selector.register(inbox.wakeup, selectors.EVENT_READ)
-            while self._stop is None and self.clock() < until_s:
-                selector.select(until_s - self.clock())
-                for number in inbox.drain():
-                    self._on_signal(number, None)
+        while self._stop is None:
+            inbox.wait(max(0.0, until_s - self.clock()))
+            for number in inbox.drain():
+                self._on_signal(number, None)
+            if self.clock() >= until_s:
+                break
         return self._stop is None
 
     def _say_stopped(self, final: Saved | None) -> None:

@@ -7,6 +7,7 @@ bytecodes of the loop); ``except KeyboardInterrupt`` (it may strike inside the c
 from __future__ import annotations
 
 import contextlib
+import select
 import signal
 import socket
 import threading
@@ -65,6 +66,12 @@ class SignalInbox:
         self._old.clear()
         self.wakeup.close()
         self._waker.close()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until a signal has come, at most so long; whether one has, which stays to be drained."""
+        if not self._arrived:
+            select.select([self.wakeup], [], [], seconds)
+        return bool(self._arrived)
 
     def drain(self) -> list[int]:
         """The signals since the last call, in the order of their coming."""

@@ -14,9 +14,13 @@ from survivor.supervisor.policy import Verdict
 
 @dataclass(kw_only=True)
 class Newest:
-    """The newest durable checkpoint, as far as the session has seen; ``saved_at`` in seconds since 1970."""
+    """The newest durable checkpoint, as far as the session has seen; ``saved_at`` in seconds since 1970.
 
-    step: int = -1
+    A checkpoint of step 0 holds how the script started, so that it starts the same way again; it is no
+    training that could be lost, and the user is not told of it as a place to go on from.
+    """
+
+    step: int = 0
     position: str = ""
     checkpoint: str = ""
     saved_at: float = 0.0
@@ -29,6 +33,8 @@ def new_job(options: RunOptions, folder: str) -> str:
 
 def continuing(options: RunOptions, message: Ready, now: float) -> str:
     """A child goes on from a checkpoint; ``now`` in seconds since 1970."""
+    if message.step == 0:
+        return f"{options.job}: starting again from the beginning, as it started before"
     age = time_text(now - message.saved_at)
     where = message.position or "the beginning"
     return f"{options.job}: continuing at {where} (step {message.step}, saved {age} ago)"
@@ -45,7 +51,7 @@ def stopped(
     if final is not None:
         size = size_text(final.size_bytes)
         what = f"saved at {final.position} (step {final.step}, {size} in {final.seconds:.2f} s)"
-    elif newest.checkpoint:
+    elif newest.step:
         age = time_text(now - newest.saved_at)
         what = (
             f"stopped before it could save again; the newest checkpoint is {newest.position} "
@@ -99,5 +105,5 @@ def was_finished(options: RunOptions) -> str:
 
 def failed(options: RunOptions, exit_code: int, newest: Newest) -> str:
     """The program ended with an error of its own."""
-    kept = f"; its newest checkpoint is {newest.position}" if newest.checkpoint else ""
+    kept = f"; its newest checkpoint is {newest.position}" if newest.step else ""
     return f"{options.job}: the script ended with code {exit_code}{kept}"

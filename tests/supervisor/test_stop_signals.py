@@ -163,3 +163,40 @@ def state_of(pid):
 def children_of(pid):
     with open(f"/proc/{pid}/task/{pid}/children") as file:
         return [int(word) for word in file.read().split()]
+
+
+def test_a_signal_that_came_before_the_child_was_started_ends_the_session_with_75(tmp_path):
+    """The handlers stand before the job folder is opened; what they recorded is asked before each start."""
+    from survivor.supervisor import run
+    from survivor.supervisor.options import RunOptions
+    from survivor.supervisor.signals import SignalInbox
+
+    script = tmp_path / "script.py"
+    script.write_text("raise SystemExit('never run')\n")
+    options = RunOptions(kind="script", target=str(script), store=str(tmp_path), job="j", command="again")
+    with SignalInbox() as inbox:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert run._run_job(options, inbox) == 75
+
+
+def test_waiting_for_another_session_ends_when_it_ends(work):
+    script = work.write(COUNT)
+    first = work.start(script, 500)
+    first.read_until("2")
+    second = work.start("--wait", script, 500)
+    assert "waiting for session 1" in second.process.stderr.readline()
+    first.send(signal.SIGTERM)
+    assert first.end()[0] == 75
+    second.read_until(str(int(first.lines[-1]) + 1))
+    second.send(signal.SIGTERM)
+    assert second.end()[0] == 75
+
+
+def test_waiting_for_another_session_can_be_ended(work):
+    script = work.write(COUNT)
+    first = work.start(script, 500)
+    first.read_until("2")
+    second = work.start("--wait", script, 500)
+    assert "waiting for session 1" in second.process.stderr.readline()
+    second.send(signal.SIGTERM)
+    assert second.end()[0] == 3

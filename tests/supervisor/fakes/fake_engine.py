@@ -29,6 +29,8 @@ class Engine:
         builtins.steps = self.steps
         builtins.refuse = lambda: self.link.refuse(NotResumableError("the thing on line 3", advice="do it not"))
         self.next_save = time.monotonic() + self.settings.every_s
+        if checkpoint is None:
+            self.save(0, final=False)  # how the program started
 
     def compile(self, source, filename, module_name):
         return compile(source, filename, "exec", dont_inherit=True)
