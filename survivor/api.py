@@ -27,7 +27,7 @@ def loop(iterable: Iterable[T]) -> Iterable[T]:
         The iterable; under survivor an equivalent one that tells the loop's position.
     """
     hooks = _hooks()
-    return iterable if hooks is None else hooks.explicit(iterable, sys._getframe(1))  # type: ignore[no-any-return]
+    return iterable if hooks is None else hooks.explicit(iterable, sys._getframe(1))
 
 
 def track(**objects: Any) -> None:

@@ -95,7 +95,7 @@ _DECODERS: dict[str, Callable[..., Any]] = {
     "float": float,
     "str": lambda text: base64.b64decode(text).decode("utf-8", "surrogatepass"),
     "complex": lambda real, imag: complex(float(real), float(imag)),
-    "bytes": lambda text: base64.b64decode(text),
+    "bytes": base64.b64decode,
     "ellipsis": lambda: Ellipsis,
     "notimplemented": lambda: NotImplemented,
     "range": lambda start, stop, step: range(_integer(start), _integer(stop), _integer(step)),
@@ -106,7 +106,7 @@ _DECODERS: dict[str, Callable[..., Any]] = {
     "date": datetime.date.fromisoformat,
     "datetime": lambda text, fold: datetime.datetime.fromisoformat(text).replace(fold=fold),
     "time": lambda text, fold: datetime.time.fromisoformat(text).replace(fold=fold),
-    "pattern": lambda pattern, flags: re.compile(pattern, flags),
+    "pattern": re.compile,
     "path": lambda kind, text: _PATHS[kind](decode_atom(text)),
 }
 _PATHS: dict[str, type[pathlib.PurePath]] = {
@@ -122,7 +122,7 @@ def all_plain(values: list[Any]) -> bool:
     if kinds == {float}:
         return all(map(math.isfinite, values))
     if kinds == {int}:
-        return -_INT64 <= min(values) and max(values) < _INT64
+        return bool(min(values) >= -_INT64 and max(values) < _INT64)
     if kinds == {str}:
         return all(map(str.isascii, values))
     return kinds <= {type(None), bool}

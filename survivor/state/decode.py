@@ -1,10 +1,8 @@
 """From a document back to live objects: merged in place into what the re-run script has built.
 
-Two passes. *Pairing* walks the document and the live objects side by side and finds, for each node, the
-live object that stands in its place; modules come first and optimizers last, because a parameter is
-recognised by its name in its module and not by its position in an optimizer (which differs per process
-for ``Adam(set(params))``). *Filling* then gives each node its value: in place where a live object was
-paired, newly made where there is none, always through one memo, so that sharing holds.
+`survivor.state.pairing` has found the live object that stands in the place of each node. What is here
+gives each node its value: in place where a live object was paired, newly made where there is none,
+always through one memo, so that sharing holds.
 
 A document comes from a folder that others can write. It selects among classes and functions that the
 re-run script has loaded; nothing is imported, unpickled or called because a document names it.
@@ -14,8 +12,6 @@ from __future__ import annotations
 
 import collections
 import enum
-import heapq
-import itertools
 import random
 import types
 from collections.abc import Callable, Mapping
@@ -28,23 +24,13 @@ from survivor.checkpoint.snapshot import Blob
 from survivor.errors import FormatError
 from survivor.state import atoms, functions, generators, iterators, tables, tensors
 from survivor.state.encode import MODULE_PLUMBING, SKIPPED_ATTRIBUTES, is_hook_table
+from survivor.state.pairing import MISSING, Pairing
 from survivor.state.scope import Scope, class_name, find_class, is_transparent, slot_names
 
-#: Stands for a value that can't be had: the object was not carried and the re-run has not made it.
-MISSING: Any = type("Missing", (), {"__repr__": lambda self: "<missing>"})()
-
-_SEQUENCES: dict[str, type] = {
-    "list": list,
-    "tuple": tuple,
-    "set": set,
-    "frozenset": frozenset,
-    "deque": collections.deque,
-}
 _BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
-_FIRST, _EARLY, _LATE, _LAST = range(4)
 
 
-class Decoder:
+class Decoder(Pairing):
     """Restores one document; roots are paired first, then asked for their values.
 
     Args:
@@ -54,138 +40,11 @@ class Decoder:
     """
 
     def __init__(self, nodes: list[Any], blobs: Mapping[str, Blob], scope: Scope) -> None:
-        self.nodes = nodes
-        self.scope = scope
-        self.functions = functions.Library(scope)
+        super().__init__(nodes, scope)
         self.memory = tensors.Memory(blobs)
         self.missing: list[int] = []
         self.driven = False  # a generator was run to put it back: what it touched must be restored again
-        self._live: dict[int, Any] = {}
-        self._claimed: dict[int, int] = {}
-        self._alive: list[Any] = []
-        self._queue: list[tuple[int, int, int, Any]] = []
-        self._ticket = itertools.count()
         self._values: dict[int, Any] = {}
-
-    # --- pairing ----------------------------------------------------------------------------
-
-    def pair(self, reference: Any, live: Any) -> None:
-        """Offer a live object for a reference; nothing is changed before `value` is called."""
-        if not isinstance(reference, list) or live is MISSING:
-            return
-        number = self._number(reference)
-        kind = self.nodes[number][0]
-        if isinstance(live, torch.nn.Module):
-            rank = _FIRST
-        elif isinstance(live, torch.optim.Optimizer) or kind in ("set", "frozenset"):
-            rank = _LAST
-        elif kind in ("object", "function", "cell", "class", "tensor"):
-            rank = _EARLY
-        elif kind == "dict":
-            rank = _EARLY if all(isinstance(key, str) for key, _ in self.nodes[number][2]) else _LAST
-        else:
-            rank = _LATE
-        heapq.heappush(self._queue, (rank, next(self._ticket), number, live))
-
-    def settle(self) -> None:
-        """Pair everything in reach of the offered roots."""
-        while self._queue:
-            _, _, number, live = heapq.heappop(self._queue)
-            if number in self._live or self._claimed.get(id(live), number) != number:
-                continue
-            node = self.nodes[number]
-            if not self._compatible(node, live):
-                continue
-            self._live[number] = live
-            self._claimed[id(live)] = number
-            self._alive.append(live)
-            self._pair_children(node, live)
-
-    def _number(self, reference: list[Any]) -> int:
-        if len(reference) == 1 and isinstance(reference[0], int) and 0 <= reference[0] < len(self.nodes):
-            return reference[0]
-        raise FormatError(f"not a reference: {str(reference)[:60]}")
-
-    def _compatible(self, node: list[Any], live: Any) -> bool:
-        kind = node[0]
-        if kind in _SEQUENCES or kind == "dict":
-            base = _SEQUENCES.get(kind, dict)
-            same = type(live) is base if node[1] is None else class_name(type(live)) == node[1]
-            return same and (kind != "deque" or live.maxlen == node[4])
-        if kind == "object":
-            return class_name(type(live)) == node[1]
-        if kind == "tensor":
-            return tensors.fits_tensor(node, live)
-        if kind == "array":
-            return tensors.fits_array(node, live)
-        if kind == "table":
-            return tables.handles(type(live)) and type(live).__name__ == node[1]
-        if kind == "bytearray":
-            return type(live) is bytearray
-        if kind == "class":
-            return isinstance(live, type) and class_name(live) == node[1]
-        if kind == "function":
-            return self.functions.same(node, live)
-        if kind == "iterator":
-            return iterators.handles(type(live)) and iterators.kind_name(live) == node[1]
-        if kind in ("numpy_rng", "python_rng", "torch_rng"):
-            return isinstance(live, _RNG_TYPES[kind])
-        if kind in ("opaque", "stateful"):
-            return class_name(type(live)) == node[1]
-        if kind == "generator":
-            return type(live) is types.GeneratorType and generators.name(live) == node[1]
-        return kind in ("remade", "progress", "cell", "sparse", "objects") and not atoms.is_atom(live)
-
-    def _pair_children(self, node: list[Any], live: Any) -> None:
-        kind = node[0]
-        if kind in ("list", "tuple", "deque"):
-            for item, other in zip(node[2], list(live), strict=False):
-                self.pair(item, other)
-        if kind == "objects" and isinstance(live, np.ndarray) and live.dtype.hasobject:
-            for item, other in zip(node[3], live.ravel().tolist(), strict=False):
-                self.pair(item, other)
-        if kind == "dict":
-            self._pair_dict(node, live)
-        if kind in _SEQUENCES or kind in ("dict", "object"):
-            self._pair_attributes(node[2] if kind == "object" else node[3], attributes_of(live))
-        elif kind == "class":
-            self._pair_attributes(node[2], dict(vars(live)))
-        elif kind == "tensor":
-            if "grad" in node[2] and live.is_leaf and live.grad is not None:
-                self.pair(node[2]["grad"], live.grad)
-            self._pair_attributes(node[2].get("attributes", []), getattr(live, "__dict__", {}))
-        elif kind == "function":
-            self._pair_attributes(node[2], self.functions.parts(live))
-        elif kind == "cell":
-            if len(node) > 1 and isinstance(live, types.CellType) and functions.cell_full(live):
-                self.pair(node[1], live.cell_contents)
-        elif kind == "iterator":
-            self._pair_attributes(node[2], iterators.parts(live) or {})
-        elif kind == "generator":
-            self._pair_attributes(node[2], generators.parts(live, self.scope) or {})
-
-    def _pair_dict(self, node: list[Any], live: dict[Any, Any]) -> None:
-        by_identity: dict[int, Any] = {}
-        for key, item in node[2]:
-            if isinstance(key, list):
-                number = self._number(key)
-                if number in self._live:
-                    by_identity[id(self._live[number])] = item
-                continue
-            if isinstance(key, dict) and key["~"][0] == "id":
-                continue
-            plain = atoms.decode_atom(key)
-            if plain in live:
-                self.pair(item, dict.__getitem__(live, plain))
-        if by_identity:
-            for key, item in live.items():
-                if id(key) in by_identity:
-                    self.pair(by_identity[id(key)], item)
-
-    def _pair_attributes(self, pairs: list[Any], live: Mapping[str, Any]) -> None:
-        for name, item in pairs:
-            if name in live:
-                self.pair(item, live[name])
 
     # --- values -----------------------------------------------------------------------------
 
@@ -236,14 +95,16 @@ class Decoder:
             elif own is not None and own.get(name, MISSING) is not value:
                 own[name] = value
 
-    def _class_of(self, name: str | None, base: type) -> type:
+    def _class_of(self, name: str | None, base: type) -> Any:
         if name is None:
             return base
         cls = find_class(name) or self._live_class(name)
-        allowed = cls is not None and issubclass(cls, base)
-        if not allowed or not (name.startswith(("torch.", "collections:")) or self.scope.owns_class(cls) or self._live_class(name)):  # type: ignore[arg-type]
+        known = cls is not None and (
+            name.startswith(("torch.", "collections:")) or self.scope.owns_class(cls) or self._live_class(name) is cls
+        )
+        if cls is None or not known or not issubclass(cls, base):
             raise FormatError(f"the checkpoint names a class that the script has not loaded: {name[:120]}")
-        return cls  # type: ignore[return-value]
+        return cls
 
     def _live_class(self, name: str) -> type | None:
         return next((type(x) for x in self._alive if class_name(type(x)) == name), None)
@@ -278,9 +139,9 @@ class Decoder:
 
     def _make_tuple(self, number: int, node: list[Any], live: Any) -> Any:
         items = self._list_of(node[2])
-        if live is not MISSING and len(live) == len(items):
-            if all(a is b or _same_atom(a, b) for a, b in zip(live, items, strict=True)):
-                return live
+        same = live is not MISSING and len(live) == len(items)
+        if same and all(a is b or _same_atom(a, b) for a, b in zip(live, items, strict=True)):
+            return live
         cls = self._class_of(node[1], tuple)
         target = tuple.__new__(cls, items)
         if node[3]:
@@ -487,7 +348,9 @@ class Decoder:
             if state.get("bit_generator") not in _BIT_GENERATORS:
                 raise FormatError(f"unknown NumPy bit generator {state.get('bit_generator')!r}")
             bits = getattr(np.random, state["bit_generator"])()
-            target = {"Generator": np.random.Generator, "RandomState": np.random.RandomState}.get(node[1], lambda b: b)(bits)
+            target = {"Generator": np.random.Generator, "RandomState": np.random.RandomState}.get(node[1], lambda b: b)(
+                bits
+            )
         if isinstance(target, np.random.RandomState):
             target.set_state(state)
         else:
@@ -529,24 +392,6 @@ class Decoder:
         return made if made is not None else self._absent(number)
 
 
-_RNG_TYPES: dict[str, Any] = {
-    "numpy_rng": (np.random.Generator, np.random.RandomState, np.random.BitGenerator),
-    "python_rng": random.Random,
-    "torch_rng": torch.Generator,
-}
-
-
-def attributes_of(value: Any) -> dict[str, Any]:
-    """The attributes of an instance, from its ``__dict__`` and its slots."""
-    found = dict(getattr(value, "__dict__", {}))
-    for name in slot_names(type(value)):
-        try:
-            found[name] = getattr(value, name)
-        except AttributeError:
-            continue
-    return found
-
-
 def new_plumbing(target: Any) -> dict[str, Any]:
     """The attributes that torch's own machinery expects on an instance made without ``__init__``."""
     if isinstance(target, torch.nn.Module):
@@ -586,4 +431,4 @@ def _skipped(target: Any) -> frozenset[str]:
 
 
 def _same_atom(a: Any, b: Any) -> bool:
-    return type(a) is type(b) and atoms.is_atom(a) and (a == b or (a != a and b != b))
+    return type(a) is type(b) and atoms.is_atom(a) and atoms.encode_atom(a) == atoms.encode_atom(b)

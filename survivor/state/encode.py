@@ -134,7 +134,7 @@ class Encoder:
 
     # --- which encoder for which class ------------------------------------------------------
 
-    def _method_for(self, kind: type) -> Callable[[Any, int], Any]:
+    def _method_for(self, kind: type) -> Callable[[Any, int], Any]:  # noqa: PLR0911  # one return a class
         for classes, method in (
             (torch.Tensor, self._tensor),
             (np.ndarray, self._array),
@@ -153,8 +153,8 @@ class Encoder:
             (bytearray, self._bytearray),
             ((list, tuple, set, frozenset, collections.deque), self._sequence),
         ):
-            if issubclass(kind, classes):  # type: ignore[arg-type]
-                return method  # type: ignore[return-value]
+            if issubclass(kind, classes):
+                return method
         if kind in (torch.dtype, torch.device, torch.layout, torch.memory_format):
             return self._torch_constant
         if kind in (int, float, bool, str) or issubclass(kind, (int, float, str)):
@@ -257,7 +257,10 @@ class Encoder:
         if any(type(key) is int and key >= _LEAST_ADDRESS for key in value):
             self._addressed.append(number)
         pairs = [
-            [self.ref(key, number, f".key({i})"), self.ref(item, number, f"[{key!r}]" if atoms.is_atom(key) else f"[#{i}]")]
+            [
+                self.ref(key, number, f".key({i})"),
+                self.ref(item, number, f"[{key!r}]" if atoms.is_atom(key) else f"[#{i}]"),
+            ]
             for i, (key, item) in enumerate(list(value.items()))
         ]
         attributes = self._instance_attributes(value, number) if own else []
@@ -283,9 +286,7 @@ class Encoder:
         return self._attributes(data, number)
 
     def _attributes(self, data: dict[str, Any], number: int) -> list[Any]:
-        return [
-            [name, self.ref(item, number, f".{name}")] for name, item in data.items() if name not in self.ignore
-        ]
+        return [[name, self.ref(item, number, f".{name}")] for name, item in data.items() if name not in self.ignore]
 
     # --- tensors, arrays, random number generators ------------------------------------------
 
@@ -341,7 +342,7 @@ class Encoder:
     def _numpy_rng(self, value: Any, number: int) -> Any:
         """``["numpy_rng", class, state]``: Generator, RandomState or a bare bit generator."""
         if isinstance(value, np.random.RandomState):
-            state = value.get_state(legacy=False)
+            state: Any = value.get_state(legacy=False)
         else:
             bits = value.bit_generator if isinstance(value, np.random.Generator) else value
             state = bits.state

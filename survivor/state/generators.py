@@ -15,7 +15,7 @@ import inspect
 import types
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from survivor.errors import DivergedError
 from survivor.state.scope import Scope
@@ -35,8 +35,8 @@ class _Drive:
 class Lanes:
     """The loops of suspended generators, as the engine's hooks know them; set once per process."""
 
-    running: dict[types.FrameType, list[Any]] = {}
-    drive: _Drive | None = None
+    running: ClassVar[dict[types.FrameType, list[Any]]] = {}
+    drive: ClassVar[_Drive | None] = None
 
 
 def name(value: Any) -> str:
@@ -66,16 +66,14 @@ def parts(value: Any, scope: Scope) -> dict[str, Any] | None:
         records = Lanes.running.get(value.gi_frame)
         if not records:
             return None
-        held["loops"] = [
-            {"site": r.site.key, "done": r.done, "iterator": r.iterator, "item": r.item} for r in records
-        ]
+        held["loops"] = [{"site": r.site.key, "done": r.done, "iterator": r.iterator, "item": r.item} for r in records]
         held["yields"] = records[-1].yields
     return held
 
 
 def rebuild(function: str, references: dict[str, Any], live: Any, decoder: Any) -> Any:
     """The generator that a document describes: ``live`` put back, or a new one; ``None`` if there is no way."""
-    from survivor.state.decode import MISSING
+    from survivor.state.pairing import MISSING
 
     if function == "progress":
         return _rebuild_progress(decoder.value(references["inner"]), decoder.value(references["count"]), live, MISSING)

@@ -35,20 +35,27 @@ _COMPOSED: dict[str, type] = {
     "accumulate": itertools.accumulate,
 }
 _INDEXED = frozenset(
-    "list_iterator tuple_iterator str_iterator str_ascii_iterator bytes_iterator range_iterator longrange_iterator "
-    "list_reverseiterator iterator".split()
+    [
+        "list_iterator",
+        "tuple_iterator",
+        "str_iterator",
+        "str_ascii_iterator",
+        "bytes_iterator",
+        "range_iterator",
+        "longrange_iterator",
+        "list_reverseiterator",
+        "iterator",
+    ]
 )
 #: These turn into a list of what is left when they are reduced.
-_DRAINED = frozenset("dict_keyiterator dict_valueiterator dict_itemiterator set_iterator".split())
+_DRAINED = frozenset(["dict_keyiterator", "dict_valueiterator", "dict_itemiterator", "set_iterator"])
 
 
 def handles(kind: type) -> bool:
     """Whether instances of this class are iterators that this module can take apart."""
     if issubclass(kind, _BaseDataLoaderIter):
         return True
-    return kind in _COMPOSED.values() or (
-        kind.__module__ == "builtins" and kind.__name__ in _INDEXED | _DRAINED
-    )
+    return kind in _COMPOSED.values() or (kind.__module__ == "builtins" and kind.__name__ in _INDEXED | _DRAINED)
 
 
 def is_composed(value: Any) -> bool:

@@ -98,7 +98,7 @@ class Memory:
         fields |= {"conj": value.is_conj(), "neg": value.is_neg()}
         storage = value.untyped_storage()
         size = value.element_size()
-        start, stop = _extent(value.storage_offset() * size, value.shape, [s * size for s in value.stride()], size)
+        start, stop = _extent(int(value.storage_offset()) * size, value.shape, [s * size for s in value.stride()], size)
         fields["stride"] = [s * size for s in value.stride()]
         key = (str(value.device), storage.data_ptr()) if storage.nbytes() else ("empty", number)
         entry = self._storages.get(key)
@@ -193,7 +193,9 @@ class Memory:
             np.frombuffer(data, np.uint8), (*user.shape, itemsize), (*strides, 1), writeable=False
         )
         packed = memoryview(np.ascontiguousarray(view).reshape(-1).data)
-        return Blob(name=name, dtype=user.dtype or "U8", shape=user.shape if user.dtype else (packed.nbytes,), data=packed)
+        return Blob(
+            name=name, dtype=user.dtype or "U8", shape=user.shape if user.dtype else (packed.nbytes,), data=packed
+        )
 
     def _name(self, number: int, taken: dict[str, Blob]) -> str:
         path = self._path(number) or f"node{number}"
@@ -223,10 +225,12 @@ def bulk_digest(data: Any) -> str:
 
 
 def storage_bytes(storage: torch.UntypedStorage, start: int, stop: int) -> memoryview:
-    flat = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)  # type: ignore[call-overload]
+    """Bytes of a torch storage; a view where it is in this machine's memory, else a copy."""
+    flat = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
     return memoryview(flat[start:stop].cpu().numpy().data)
 
 
 def array_bytes(array: np.ndarray[Any, Any]) -> memoryview:
+    """The bytes of a dense array, in the order of its memory."""
     flat = array.reshape(-1, order="A")
     return memoryview(flat.view(np.uint8).data if flat.dtype.itemsize else flat.data).cast("B")

@@ -25,12 +25,12 @@ from typing import Any
 #: Packages whose instances re-execution makes again. Their state is display, I/O or configuration.
 REMADE_PACKAGES = frozenset(
     """
-    logging matplotlib mpl_toolkits seaborn plotly visdom tensorboard tensorboardX wandb mlflow comet_ml neptune
-    threading multiprocessing concurrent queue asyncio socket ssl subprocess io tempfile argparse rich click
-    tqdm IPython ipykernel inspect importlib unittest pytest weakref types typing typing_extensions abc ast
-    contextlib warnings string traceback linecache tokenize sys signal select zipfile tarfile csv
-    urllib http requests yaml json configparser psutil survivor absl fire docopt hydra PIL cv2 h5py zmq tornado
-    _thread _io _socket _weakref _contextvars contextvars
+    logging matplotlib mpl_toolkits seaborn plotly visdom tensorboard tensorboardX wandb mlflow comet_ml
+    neptune threading multiprocessing concurrent queue asyncio socket ssl subprocess io tempfile
+    argparse rich click tqdm IPython ipykernel inspect importlib unittest pytest weakref types typing
+    typing_extensions abc ast contextlib warnings string traceback linecache tokenize sys signal select
+    zipfile tarfile csv urllib http requests yaml json configparser psutil survivor absl fire docopt
+    hydra PIL cv2 h5py zmq tornado _thread _io _socket _weakref _contextvars contextvars
     """.split()
 )
 _REMADE_PREFIXES = (
@@ -122,7 +122,6 @@ class Scope:
         """Whether a class was defined in one of the user's modules."""
         return cls.__module__ in self.modules
 
-
     def find_code(self, module: str, qualname: str) -> types.CodeType | None:
         """The code of a function of a user's module, local ones included, by its qualified name."""
         code = self.codes.get(module)
@@ -154,9 +153,8 @@ def slot_names(cls: type) -> list[str]:
         for name in (slots,) if isinstance(slots, str) else slots:
             if name in ("__dict__", "__weakref__"):
                 continue
-            if name.startswith("__") and not name.endswith("__"):
-                name = f"_{base.__name__.lstrip('_')}{name}"
-            names.append(name)
+            mangled = name.startswith("__") and not name.endswith("__")
+            names.append(f"_{base.__name__.lstrip('_')}{name}" if mangled else name)
     return names
 
 
@@ -171,9 +169,7 @@ def is_transparent(cls: type) -> bool:
     if cls.__itemsize__ or not cls.__flags__ & (1 << 9):  # 1 << 9: made at run time, as by a class statement
         return False
     explained = object.__basicsize__ + 2 * _SLOT + _SLOT * len(slot_names(cls))
-    return cls.__basicsize__ <= explained and all(
-        base is object or base.__flags__ & (1 << 9) for base in cls.__mro__
-    )
+    return cls.__basicsize__ <= explained and all(base is object or base.__flags__ & (1 << 9) for base in cls.__mro__)
 
 
 def class_name(cls: type) -> str:

@@ -41,7 +41,9 @@ def device(name: str) -> torch.device:
 def numpy_dtype(descriptor: Any) -> np.dtype[Any]:
     """The NumPy dtype of a descriptor as ``np.lib.format`` writes it; never one that holds objects."""
     if isinstance(descriptor, list):
-        descriptor = [tuple(tuple(x) if isinstance(x, list) and i == 2 else x for i, x in enumerate(f)) for f in descriptor]
+        descriptor = [
+            tuple(tuple(x) if isinstance(x, list) and i == 2 else x for i, x in enumerate(f)) for f in descriptor
+        ]
     try:
         dtype = np.lib.format.descr_to_dtype(descriptor)
     except (TypeError, ValueError) as error:
@@ -57,9 +59,9 @@ def fits_tensor(node: list[Any], live: Any) -> bool:
         return False
     own = None if type(live) is torch.Tensor else class_name(type(live))
     fields = node[2]
-    if isinstance(live, torch.nn.parameter.UninitializedTensorMixin):
+    if torch.nn.parameter.is_lazy(live):
         return False
-    return (
+    return bool(
         own == node[1]
         and str(live.dtype) == fields["dtype"]
         and list(live.shape) == fields["shape"]
@@ -76,7 +78,7 @@ def fits_array(node: list[Any], live: Any) -> bool:
         return False
     own = None if type(live) is np.ndarray else class_name(type(live))
     fields = node[2]
-    return own == node[1] and live.dtype == numpy_dtype(fields["dtype"]) and list(live.shape) == fields["shape"]
+    return bool(own == node[1] and live.dtype == numpy_dtype(fields["dtype"]) and list(live.shape) == fields["shape"])
 
 
 class Memory:
@@ -148,7 +150,8 @@ class Memory:
             return
         if begin < 0 or begin + length > size or bulk_digest(read(begin, begin + length)) != digest:
             raise DivergedError(
-                f"{name} ({length:,} bytes) is not what it was when the job began: this run's set-up has made it differently",
+                f"{name} ({length:,} bytes) is not what it was when the job began: "
+                "this run's set-up has made it differently",
                 advice="bring the data back to what it was, or start over with --fresh",
             )
         self._checked[name] = read(begin, begin + length)
@@ -175,13 +178,13 @@ class Memory:
             size = _itemsize(fields)
             stride = [s // size for s in fields["stride"]]
             made = torch.empty(0, dtype=dtype, device=target)
-            made.set_(storage, (offset + fields["offset"]) // size, fields["shape"], stride)  # type: ignore[call-overload]
+            made.set_(storage, (offset + fields["offset"]) // size, fields["shape"], stride)
         wants_grad = bool(fields["requires_grad"] and fields["leaf"])
         if cls is torch.Tensor:
             return made.requires_grad_(wants_grad) if wants_grad else made
         if cls is torch.nn.Parameter:
             return torch.nn.Parameter(made, requires_grad=wants_grad)
-        return torch.Tensor._make_subclass(cls, made, wants_grad)  # type: ignore[no-any-return, attr-defined]
+        return torch.Tensor._make_subclass(cls, made, wants_grad)
 
     def _home(self, fields: dict[str, Any], target: torch.device) -> tuple[torch.UntypedStorage, int]:
         name = fields["blob"]
@@ -190,7 +193,9 @@ class Memory:
         if home is not None and home[0].device == target and home[0].nbytes() >= home[1] + len(data):
             return home
         if name not in self._storages:
-            flat = torch.frombuffer(bytearray(data), dtype=torch.uint8) if len(data) else torch.empty(0, dtype=torch.uint8)
+            flat = (
+                torch.frombuffer(bytearray(data), dtype=torch.uint8) if len(data) else torch.empty(0, dtype=torch.uint8)
+            )
             self._storages[name] = flat.to(target).untyped_storage()
         return self._storages[name], 0
 

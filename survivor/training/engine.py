@@ -253,9 +253,7 @@ class Engine:
         if root_like or self.settings.every_s == 0 or self._capture_cost_s <= self.settings.overhead * lasted:
             taken = self._capture(record, chain[: chain.index(record) + 1], result=value)
             level = freeze(taken.level) if taken is not None else None
-        record.parent.ended.append(
-            Ended(site=record.site.key, entry=record.entry, how=record.how, level=level)
-        )
+        record.parent.ended.append(Ended(site=record.site.key, entry=record.entry, how=record.how, level=level))
 
     def abandoned(self, record: Record) -> None:
         """A loop was left by an exception: it can't be skipped by a resumed run."""
@@ -290,7 +288,9 @@ class Engine:
         if not self.hooks.outside.closed and self._starts < _MOST_STARTS:
             self._starts += 1
             blobs = _prefixed(Level({}, self._origin_blobs), "origin/")
-            self.link.save(Snapshot(document=self._document([], []), blobs=blobs, step=0, position="its start"), final=False)
+            self.link.save(
+                Snapshot(document=self._document([], []), blobs=blobs, step=0, position="its start"), final=False
+            )
 
     def _document(self, levels: list[Any], ended: list[Any]) -> dict[str, Any]:
         assert self._origin is not None
@@ -394,9 +394,7 @@ class Engine:
             for j, past in enumerate(context.ended):
                 assert past.level is not None
                 blobs |= _prefixed(past.level, f"ended{i}.{j}/")
-                ended[i].append(
-                    {"site": past.site, "entry": past.entry, "how": past.how, "state": past.level.document}
-                )
+                ended[i].append({"site": past.site, "entry": past.entry, "how": past.how, "state": past.level.document})
         blobs |= _prefixed(Level({}, self._origin_blobs), "origin/")
         document = self._document(documents, ended)
         position = ", ".join(str(r) for r in chain)

@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> None:
     print("\nNo backward pass and no optimizer step ran: survivor has nothing to watch in this script.")
 
 
-def show(engine: Engine, frame: FrameType) -> NoReturn:
+def show(engine: Engine, frame: FrameType) -> None:
     """Print the plan, as of the first backward pass, and end the process."""
     chain = engine.hooks.chain(frame)
     if not chain:
@@ -141,7 +141,7 @@ def _type_of(reference: Any, nodes: list[Any]) -> str:
 
 def _size(variable: str, blobs: dict[str, Blob]) -> int:
     """Bytes of the blobs that were first reached through a variable."""
-    return sum(blob.data.nbytes for name, blob in blobs.items() if _FIRST_NAME.match(name)[0] == variable)  # type: ignore[index]
+    return sum(blob.data.nbytes for name, blob in blobs.items() if _FIRST_NAME.findall(name)[0] == variable)
 
 
 def _text(size_bytes: int) -> str:
@@ -151,7 +151,5 @@ def _text(size_bytes: int) -> str:
 
 
 if __name__ == "__main__":
-    # run as a module this file is __main__ itself, which the script is about to replace
-    from survivor.training import explain
-
-    explain.main(sys.argv[1:])
+    _keep = sys.modules["__main__"]  # the script replaces it, and a module that is collected clears its globals
+    main(sys.argv[1:])

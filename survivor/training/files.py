@@ -64,12 +64,12 @@ class Files:
 
     def install(self) -> None:
         """Watch ``open``, ``os.mkdir`` and what removes or renames files, in this process."""
-        builtins.open = io.open = self._open  # type: ignore[assignment]
+        builtins.open = io.open = self._open
         os.mkdir = self._mkdir
         torch.save = self._save
         for name in ("remove", "unlink", "rmdir", "rename", "replace", "truncate"):
             setattr(os, name, self._kept_from(getattr(os, name)))
-        shutil.rmtree = self._kept_from(shutil.rmtree)  # type: ignore[assignment]
+        shutil.rmtree = self._kept_from(shutil.rmtree)
         shutil.move = self._kept_from(shutil.move)
 
     # --- for checkpoints ------------------------------------------------------------------------

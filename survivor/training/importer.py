@@ -145,9 +145,9 @@ def _functions_in(namespace: dict[str, Any]) -> Iterator[types.FunctionType]:
             yield value
         elif isinstance(value, type):
             for member in vars(value).values():
-                member = getattr(member, "__func__", member)
-                if isinstance(member, types.FunctionType):
-                    yield member
+                function = getattr(member, "__func__", member)
+                if isinstance(function, types.FunctionType):
+                    yield function
 
 
 def explicit_site(engine: Engine, frame: types.FrameType) -> int:

@@ -260,9 +260,7 @@ class Hooks:
         if site.entries > _COLD_AFTER and not (site.trains or site.hinted or site.in_generator):
             site.cold = site.kind == "for" and engine.replay is None
         now = engine.clock()
-        return Record(
-            site=site, frame=frame, entry=parent.enter(site.key), parent=parent, entered_at=now, head_at=now
-        )
+        return Record(site=site, frame=frame, entry=parent.enter(site.key), parent=parent, entered_at=now, head_at=now)
 
     def context_of(self, frame: FrameType, in_generator: bool) -> Context:
         """The iteration that a loop in ``frame`` is entered in."""

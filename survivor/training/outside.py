@@ -100,8 +100,8 @@ def _states(value: Any) -> Any:
         return {"python": [version, list(words), gauss]}
     return {
         "global": [
-            _states(random._inst),  # type: ignore[attr-defined]
-            _states(np.random.mtrand._rand),  # type: ignore[attr-defined]
+            _states(random._inst),
+            _states(np.random.mtrand._rand),
             torch.get_rng_state().tolist(),
         ]
     }
@@ -116,8 +116,8 @@ def _set_states(value: Any, states: dict[str, Any]) -> None:
         value.setstate((version, tuple(words), gauss))
     elif "global" in states:
         python, numpy_state, torch_state = states["global"]
-        _set_states(random._inst, python)  # type: ignore[attr-defined]
-        _set_states(np.random.mtrand._rand, numpy_state)  # type: ignore[attr-defined]
+        _set_states(random._inst, python)
+        _set_states(np.random.mtrand._rand, numpy_state)
         torch.set_rng_state(torch.tensor(torch_state, dtype=torch.uint8))
 
 

@@ -31,7 +31,8 @@ class Plan:
             self._checked = True
             return
         self._checked = True
-        listed = "; ".join(f"{path} ({type(value).__module__}.{type(value).__qualname__})" for path, value in opaque[:8])
+        named = [f"{path} ({type(value).__module__}.{type(value).__qualname__})" for path, value in opaque[:8]]
+        listed = "; ".join(named)
         if self._settings.allow_partial:
             self._link.warn(f"not carried, as allowed: {listed}")
             return

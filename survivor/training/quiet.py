@@ -45,10 +45,10 @@ class Quiet:
 
     def __init__(self) -> None:
         self._muted = _Muted(sys.stdout)
-        sys.stdout = self._muted  # type: ignore[assignment]
+        sys.stdout = self._muted
 
     def end(self) -> None:
         """Let output through again, also for those who hold the muted stream."""
         self._muted.__dict__["_silent"] = False
-        if sys.stdout is self._muted:  # type: ignore[comparison-overlap]
+        if sys.stdout is self._muted:
             sys.stdout = self._muted._stream

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from survivor.checkpoint.snapshot import Blob
 from survivor.errors import DivergedError, FormatError
 from survivor.state import loaders, rng
-from survivor.state.decode import MISSING, Decoder
+from survivor.state.decode import Decoder
+from survivor.state.pairing import MISSING
 from survivor.training import frames
 from survivor.training.capture import code_name, user_frames
 from survivor.training.quiet import Quiet

@@ -35,18 +35,18 @@ _COMPILERS = ("jit", "compile", "njit", "script", "vectorize", "triton")
 #: Calls that can't reach a backward pass, by the last part of their name.
 _HARMLESS_CALLS = frozenset(
     """
-    append extend print len range int float str bool list tuple dict set isinstance format join split strip item
-    items keys values add update pop get max min sum abs round zip enumerate data zero_ fill_ clamp_ copy_ mul_ add_
-    div_ uniform_ normal_ size numel dim view reshape detach cpu numpy tolist clone lower upper replace write flush
-    startswith endswith
+    append extend print len range int float str bool list tuple dict set isinstance format join split
+    strip item items keys values add update pop get max min sum abs round zip enumerate data zero_ fill_
+    clamp_ copy_ mul_ add_ div_ uniform_ normal_ size numel dim view reshape detach cpu numpy tolist
+    clone lower upper replace write flush startswith endswith
     """.split()
 )
 _TRAINING_CALLS = frozenset({"backward", "step", "autograd_grad"})
 #: What comes from outside the program: the clock, the machine, the file system. Given again when it is run again.
 _OUTSIDE_CALLS = frozenset(
     """
-    now utcnow today time time_ns ctime localtime gmtime strftime uuid1 uuid4 token_hex token_bytes urandom getpid
-    gethostname exists isdir is_dir listdir glob
+    now utcnow today time time_ns ctime localtime gmtime strftime uuid1 uuid4 token_hex token_bytes
+    urandom getpid gethostname exists isdir is_dir listdir glob
     """.split()
 )
 #: Generators of random numbers that take their seed from the system when they are given none.

@@ -1,0 +1,194 @@
+"""The first pass of restoring: which live object stands in the place of which node of a document.
+
+Document and live objects are walked side by side, modules first and optimizers last, because a parameter is
+recognised by its name in its module and not by its position in an optimizer (which differs per process for
+``Adam(set(params))``). A live object is claimed by one node only: what was two objects stays two.
+"""
+
+from __future__ import annotations
+
+import collections
+import heapq
+import itertools
+import random
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from survivor.errors import FormatError
+from survivor.state import atoms, functions, generators, iterators, tables, tensors
+from survivor.state.scope import Scope, class_name, slot_names
+
+#: Stands for a value that can't be had: the object was not carried and the re-run has not made it.
+MISSING: Any = type("Missing", (), {"__repr__": lambda self: "<missing>"})()
+
+SEQUENCES: dict[str, type] = {
+    "list": list,
+    "tuple": tuple,
+    "set": set,
+    "frozenset": frozenset,
+    "deque": collections.deque,
+}
+_RNG_TYPES: dict[str, Any] = {
+    "numpy_rng": (np.random.Generator, np.random.RandomState, np.random.BitGenerator),
+    "python_rng": random.Random,
+    "torch_rng": torch.Generator,
+}
+
+
+def _sequence_fits(node: list[Any], live: Any) -> bool:
+    base = SEQUENCES.get(node[0], dict)
+    same = type(live) is base if node[1] is None else class_name(type(live)) == node[1]
+    return same and (node[0] != "deque" or live.maxlen == node[4])
+
+
+def _of_class(node: list[Any], live: Any) -> bool:
+    return class_name(type(live)) == node[1]
+
+
+def _any_object(node: list[Any], live: Any) -> bool:
+    return not atoms.is_atom(live)
+
+
+#: Whether a live object can stand for a node, by the node's kind.
+_FITS: dict[str, Callable[[list[Any], Any], bool]] = {
+    **dict.fromkeys([*SEQUENCES, "dict"], _sequence_fits),
+    **dict.fromkeys(["object", "opaque", "stateful"], _of_class),
+    **dict.fromkeys(["remade", "progress", "cell", "sparse", "objects"], _any_object),
+    **dict.fromkeys(_RNG_TYPES, lambda node, live: isinstance(live, _RNG_TYPES[node[0]])),
+    "tensor": tensors.fits_tensor,
+    "array": tensors.fits_array,
+    "table": lambda node, live: tables.handles(type(live)) and type(live).__name__ == node[1],
+    "bytearray": lambda node, live: type(live) is bytearray,
+    "class": lambda node, live: isinstance(live, type) and class_name(live) == node[1],
+    "iterator": lambda node, live: iterators.handles(type(live)) and iterators.kind_name(live) == node[1],
+    "generator": lambda node, live: type(live) is types.GeneratorType and generators.name(live) == node[1],
+}
+_FIRST, _EARLY, _LATE, _LAST = range(4)
+
+
+class Pairing:
+    """Finds the live object for each node.
+
+    Args:
+        nodes: the node table of the document.
+        scope: tells the user's classes and modules.
+    """
+
+    def __init__(self, nodes: list[Any], scope: Scope) -> None:
+        self.nodes = nodes
+        self.scope = scope
+        self.functions = functions.Library(scope)
+        self._live: dict[int, Any] = {}
+        self._claimed: dict[int, int] = {}
+        self._alive: list[Any] = []
+        self._queue: list[tuple[int, int, int, Any]] = []
+        self._ticket = itertools.count()
+
+    def pair(self, reference: Any, live: Any) -> None:
+        """Offer a live object for a reference; nothing is changed before `value` is called."""
+        if not isinstance(reference, list) or live is MISSING:
+            return
+        number = self._number(reference)
+        kind = self.nodes[number][0]
+        if isinstance(live, torch.nn.Module):
+            rank = _FIRST
+        elif isinstance(live, torch.optim.Optimizer) or kind in ("set", "frozenset"):
+            rank = _LAST
+        elif kind in ("object", "function", "cell", "class", "tensor"):
+            rank = _EARLY
+        elif kind == "dict":
+            rank = _EARLY if all(isinstance(key, str) for key, _ in self.nodes[number][2]) else _LAST
+        else:
+            rank = _LATE
+        heapq.heappush(self._queue, (rank, next(self._ticket), number, live))
+
+    def settle(self) -> None:
+        """Pair everything in reach of the offered roots."""
+        while self._queue:
+            _, _, number, live = heapq.heappop(self._queue)
+            if number in self._live or self._claimed.get(id(live), number) != number:
+                continue
+            node = self.nodes[number]
+            if not self._compatible(node, live):
+                continue
+            self._live[number] = live
+            self._claimed[id(live)] = number
+            self._alive.append(live)
+            self._pair_children(node, live)
+
+    def _number(self, reference: list[Any]) -> int:
+        if len(reference) == 1 and isinstance(reference[0], int) and 0 <= reference[0] < len(self.nodes):
+            return reference[0]
+        raise FormatError(f"not a reference: {str(reference)[:60]}")
+
+    def _compatible(self, node: list[Any], live: Any) -> bool:
+        if node[0] == "function":
+            return self.functions.same(node, live)
+        fits = _FITS.get(node[0])
+        return fits is not None and bool(fits(node, live))
+
+    def _pair_children(self, node: list[Any], live: Any) -> None:  # noqa: PLR0912  # one branch a kind
+        kind = node[0]
+        if kind in ("list", "tuple", "deque"):
+            for item, other in zip(node[2], list(live), strict=False):
+                self.pair(item, other)
+        if kind == "objects" and isinstance(live, np.ndarray) and live.dtype.hasobject:
+            for item, other in zip(node[3], live.ravel().tolist(), strict=False):
+                self.pair(item, other)
+        if kind == "dict":
+            self._pair_dict(node, live)
+        if kind in SEQUENCES or kind in ("dict", "object"):
+            self._pair_attributes(node[2] if kind == "object" else node[3], attributes_of(live))
+        elif kind == "class":
+            self._pair_attributes(node[2], dict(vars(live)))
+        elif kind == "tensor":
+            if "grad" in node[2] and live.is_leaf and live.grad is not None:
+                self.pair(node[2]["grad"], live.grad)
+            self._pair_attributes(node[2].get("attributes", []), getattr(live, "__dict__", {}))
+        elif kind == "function":
+            self._pair_attributes(node[2], self.functions.parts(live))
+        elif kind == "cell":
+            if len(node) > 1 and isinstance(live, types.CellType) and functions.cell_full(live):
+                self.pair(node[1], live.cell_contents)
+        elif kind == "iterator":
+            self._pair_attributes(node[2], iterators.parts(live) or {})
+        elif kind == "generator":
+            self._pair_attributes(node[2], generators.parts(live, self.scope) or {})
+
+    def _pair_dict(self, node: list[Any], live: dict[Any, Any]) -> None:
+        by_identity: dict[int, Any] = {}
+        for key, item in node[2]:
+            if isinstance(key, list):
+                number = self._number(key)
+                if number in self._live:
+                    by_identity[id(self._live[number])] = item
+                continue
+            if isinstance(key, dict) and key["~"][0] == "id":
+                continue
+            plain = atoms.decode_atom(key)
+            if plain in live:
+                self.pair(item, dict.__getitem__(live, plain))
+        if by_identity:
+            for key, item in live.items():
+                if id(key) in by_identity:
+                    self.pair(by_identity[id(key)], item)
+
+    def _pair_attributes(self, pairs: list[Any], live: Mapping[str, Any]) -> None:
+        for name, item in pairs:
+            if name in live:
+                self.pair(item, live[name])
+
+
+def attributes_of(value: Any) -> dict[str, Any]:
+    """The attributes of an instance, from its ``__dict__`` and its slots."""
+    found = dict(getattr(value, "__dict__", {}))
+    for name in slot_names(type(value)):
+        try:
+            found[name] = getattr(value, name)
+        except AttributeError:
+            continue
+    return found
