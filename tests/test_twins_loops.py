@@ -16,6 +16,12 @@ TWINS = [
     *twins("returns_early.py", fast="S8, S24 TERM", slow="S1, S5, S15, S16, S20, S27, S37"),
     *twins("kfold.py", fast="S13, S22 TERM", slow="S1, S5, E1, S6, S10, S11, S30"),
     *twins("phases.py", fast="S4, S9, S18 TERM", slow="S1, S6, S7, S12, S13, S21, S28"),
+    *twins("phase_strings.py", fast="S4, S15 TERM", slow="S1, S6, E1, S7, S12, E3, S13, S24"),
+    *twins("callbacks.py", fast="S7, S14 TERM", slow="S1, S2, S10, E1, S20"),
+    *twins("generator_training.py", fast="S4, S9 TERM, S16", slow="S1, S5, S6, S10, S11, S21"),
+    *twins("halving.py", fast="S5, S14, S30 TERM", slow="S1, S3, S4, S12, S13, S24, S25, S36"),
+    *twins("own_iterators.py", fast="S4, S14, S27 TERM, S33", slow="S1, S6, S7, S18, S19, S24, S30, S31, S35"),
+    *twins("maml.py", fast="B8, S5 TERM, S14", slow="B1, B2, S1, B16, S8, S9, S11, S20"),
 ]
 
 

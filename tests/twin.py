@@ -30,8 +30,10 @@ SCRIPTS = HERE / "scripts"
 TRACE = HERE / "trace"
 PATIENCE_S = 200.0
 #: Steps that a session may do again after a kill, with a checkpoint at every safe point: the step that was
-#: under way, and one whose safe point was not taken because a graph was still being watched.
+#: under way, and one whose safe point was not taken.
 REDONE_STEPS = 2
+#: A session that was killed this early had yet to learn which loops train and which graphs are used again.
+LEARNING_STEPS = 5
 _SAVED = 75
 
 
@@ -150,7 +152,9 @@ class Place:
         return self.run([*command, "--max-restarts", "0"], args, kill)
 
     def written(self):
-        return {name: (self.work / name).read_bytes() for name in self._files() if name not in self.given}
+        """Contents by name; a time stamp in a name is written as ``#``."""
+        names = [name for name in self._files() if name not in self.given]
+        return {re.sub(r"\d{8,}", "#", name): (self.work / name).read_bytes() for name in names}
 
     def _files(self):
         paths = (p for p in self.work.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
@@ -289,8 +293,12 @@ class Comparison:
             self._fail(f"it left out events {self.at + 1} to {start - 1}", session)
         kind = "S" if any(line[0] == "S" for line in self.wanted) else "B"
         redone = sum(line[0] == kind for line in self.wanted[start : self.at + 1])
-        if redone > self.redone:
-            self._fail(f"it did {redone} steps again, {self.redone} were allowed", session)
+        place = self.sessions.index(session)
+        before = self.sessions[place - 1].events if place else []
+        early = sum(line[0] == kind for line in before) <= LEARNING_STEPS
+        allowed = max(self.redone, LEARNING_STEPS if early else 0)
+        if redone > allowed:
+            self._fail(f"it did {redone} steps again, {allowed} were allowed", session)
 
     def _index(self, kill):
         order = kill.order(self.plain)

@@ -41,6 +41,8 @@ from survivor.training.sites import Site
 _UNKNOWN_LEVELS_S = 1.0
 _END_LEVELS = 20
 _MOST_STARTS = 20
+#: A head that was found to be no safe point costs at most this share of the time until it is tried again.
+_RETRY_FACTOR = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,7 +236,7 @@ class Engine:
         if self.graphs.watching:
             self.graphs.tick()
         may_be_outer = site.outer or (site.hinted and not site.trains)
-        if now >= self._due:
+        if now >= self._due and now >= site.retry_at:
             taken = self._safe_point(record, now)
             if taken is not None:
                 record.level = freeze(taken.level) if may_be_outer else None
@@ -344,6 +346,8 @@ class Engine:
         blocked = self._why_not(record, chain)
         taken = None if blocked else self._capture(record, chain)
         if taken is None or not self.graphs.closed(taken.level.open_paths):
+            if taken is not None and self.graphs.used(taken.level.open_paths):
+                record.site.retry_at = now + _RETRY_FACTOR * (self.clock() - now)
             self.plan.postponed(blocked or self.graphs.why, since=now - self._due)
             return None
         if self._stop_reason is None:

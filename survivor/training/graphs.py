@@ -69,6 +69,10 @@ class Graphs:
         self.why = f"the graph of {still_open[0]} may be used again" if still_open else ""
         return not still_open
 
+    def used(self, paths: list[str]) -> bool:
+        """Whether one of the places is known to be used by later iterations."""
+        return any(path in self._used for path in paths)
+
     def _watch(self, path: str, tensor: torch.Tensor) -> None:
         node: Any = tensor.grad_fn
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(eq=False)
@@ -20,6 +20,8 @@ class Site:
         trains: a backward pass or an optimizer step was seen inside it.
         outer: a training loop was seen inside it.
         entries: how often it was entered in this process.
+        body_s: how long an iteration takes, in seconds, smoothed.
+        retry_at: before this time (monotonic, seconds) its head is not tried again as a safe point.
         cold: entered often and never seen training: no longer watched.
     """
 
@@ -36,7 +38,8 @@ class Site:
     outer: bool = False
     entries: int = 0
     cold: bool = False
-    body_s: float = field(default=0.0)
+    body_s: float = 0.0
+    retry_at: float = 0.0
 
     def __str__(self) -> str:
         """Where the loop is, for messages."""
