@@ -165,18 +165,13 @@ class Session:
             events.Started, pid=message.pid, checkpoint=message.checkpoint, position=message.position
         )
         if message.checkpoint:
-            self.newest.step = max(self.newest.step, message.step)
-            self.newest.position, self.newest.checkpoint = message.position, message.checkpoint
-            self.newest.saved_at = message.saved_at
+            self.newest.note(message, message.saved_at)
             self.console.say(wording.continuing(self.options, message, time.time()))
 
     def _on_saved(self, message: Saved, run: Run) -> None:
         run.progressed = run.progressed or message.step > self.newest.step
         run.final = message if message.final else run.final
-        newest = self.newest
-        newest.step = max(newest.step, message.step)
-        newest.position, newest.checkpoint = message.position, message.checkpoint
-        newest.saved_at = time.time()
+        self.newest.note(message, time.time())
         self._emit(
             events.CheckpointSaved,
             checkpoint=message.checkpoint,

@@ -25,6 +25,12 @@ class Newest:
     checkpoint: str = ""
     saved_at: float = 0.0
 
+    def note(self, message: Ready | Saved, saved_at: float) -> None:
+        """Take note of a checkpoint that a child has made or continues from."""
+        self.step = max(self.step, message.step)
+        self.position = message.position if message.step else ""
+        self.checkpoint, self.saved_at = message.checkpoint, saved_at
+
 
 def new_job(options: RunOptions, folder: str) -> str:
     """The first session begins."""
