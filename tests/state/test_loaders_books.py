@@ -224,6 +224,12 @@ def test_other_iterators_are_refused() -> None:
         loaders.capture(iter([1]))
 
 
+def test_an_iterator_is_not_remade_without_its_loader() -> None:
+    it = taken(DataLoader(Plain()), 2)
+    with pytest.raises(NotResumableError, match="in no variable"):
+        loaders.remake(loaders.owner(it), loaders.capture(it))  # type: ignore[arg-type]
+
+
 def test_an_iterator_inside_a_sampler_is_named() -> None:
     it = taken(DataLoader(Plain(), sampler=HoldsIterator()), 2)
     assert loaders.capture(it)["not_carried"] == ["/sampler/source"]

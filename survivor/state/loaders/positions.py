@@ -232,6 +232,11 @@ def remake(loader: DataLoader[Any], state: dict[str, Any]) -> Any:
     """
     from survivor.state import loaders
 
+    if not isinstance(loader, DataLoader):
+        raise NotResumableError(
+            "an iterator over a DataLoader was saved, and the loader itself is in no variable of the script",
+            advice="keep the DataLoader in a variable beside its iterator",
+        )
     before, loaders.deferring = loaders.deferring, True
     try:
         it = loader._get_iterator()
