@@ -401,7 +401,7 @@ def new_plumbing(target: Any) -> dict[str, Any]:
         template = torch.optim.SGD([torch.zeros(1)], lr=0.1)
         made = {k: v for k, v in vars(template).items() if k in skipped and k != "step"}
     elif isinstance(target, torch.utils.data.DataLoader):
-        made = {"_iterator": None, "_DataLoader__multiprocessing_context": None}
+        made = {"_DataLoader__multiprocessing_context": None}
     else:
         made = {}
     return made

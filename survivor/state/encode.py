@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import collections
 import enum
-import functools
 import random
 import re
 import types
@@ -24,7 +23,7 @@ import numpy as np
 import torch
 
 from survivor.checkpoint.snapshot import Blob
-from survivor.state import atoms, generators, iterators, tables
+from survivor.state import atoms, functions, generators, iterators, tables
 from survivor.state.memory import Constants, Memory
 from survivor.state.scope import Scope, class_name, is_remade, is_transparent, slot_names
 
@@ -43,11 +42,10 @@ SKIPPED_ATTRIBUTES: dict[type, frozenset[str]] = {
         name for name in vars(torch.optim.SGD([torch.zeros(1)], lr=0.1)) if "hook" in name or "patch" in name
     )
     | {"step", "zero_grad"},
-    torch.utils.data.DataLoader: frozenset({"_iterator", "_DataLoader__multiprocessing_context"}),
+    torch.utils.data.DataLoader: frozenset({"_DataLoader__multiprocessing_context"}),
 }
 _MODULE_PART = re.compile(r"\._(?:parameters|buffers|modules)\['([^']*)'\]")
 _LEAST_ADDRESS = 1 << 20
-_FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, functools.partial)
 
 
 class Encoder:
@@ -146,7 +144,7 @@ class Encoder:
             (torch.Generator, self._torch_rng),
             (type, self._class),
             (types.ModuleType, self._remade),
-            (_FUNCTIONS, self._function),
+            (functions.KINDS, self._function),
             (types.CellType, self._cell),
             (types.GeneratorType, self._generator),
             (dict, self._dict),
@@ -177,6 +175,8 @@ class Encoder:
 
     def _opaque(self, value: Any, number: int) -> Any:
         """``["opaque", type]``: survivor can't carry it, and says so; ``["stateful", …]`` if it can say its state."""
+        if callable(value) and not is_stateful(value):
+            return self._remade(value, number)  # function-like: a ufunc, a cached function, an itemgetter
         if is_stateful(value):
             return ["stateful", class_name(type(value)), self.ref(value.state_dict(), number, ".state_dict()")]
         self.opaque[number] = value
@@ -200,27 +200,10 @@ class Encoder:
 
     def _function(self, value: Any, number: int) -> Any:
         """``["function", name, parts]``: code comes from re-execution, parts are what it has captured."""
-        parts: list[Any] = []
-        if isinstance(value, types.FunctionType):
-            for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=False):
-                parts.append([f"<{name}>", self.ref(cell, number, f".<{name}>")])
-            if value.__dict__ and self.scope.owns_file(value.__code__.co_filename):
-                data = {k: v for k, v in value.__dict__.items() if k != "__wrapped__"}
-                parts.append(["__dict__", self.ref(data, number, "")])
-            defaults = [d for d in value.__defaults__ or () if isinstance(d, (list, dict, set))]
-            if defaults:
-                parts.append(["__defaults__", self.ref(defaults, number, ".__defaults__")])
-        elif isinstance(value, types.MethodType):
-            parts.append(["__self__", self.ref(value.__self__, number, ".__self__")])
-        elif isinstance(value, types.BuiltinFunctionType):
-            owner = value.__self__
-            if owner is not None and not isinstance(owner, types.ModuleType):
-                parts.append(["__self__", self.ref(owner, number, ".__self__")])
-        else:
-            parts.append(["func", self.ref(value.func, number, ".func")])
-            parts.append(["args", self.ref(value.args, number, ".args")])
-            parts.append(["keywords", self.ref(value.keywords, number, ".keywords")])
-        return ["function", function_name(value), parts]
+        parts = functions.parts(value, self.scope)
+        label = {"__dict__": "", "__self__": "", "func": ".func"}
+        references = [[n, self.ref(part, number, label.get(n, f".{n}"))] for n, part in parts.items()]
+        return ["function", functions.name(value), references]
 
     def _cell(self, cell: types.CellType, number: int) -> Any:
         """``["cell", content]`` or ``["cell"]`` when it is empty."""
@@ -392,10 +375,3 @@ def is_hook_table(value: Any) -> bool:
 def is_stateful(value: Any) -> bool:
     """Whether an object offers its state through PyTorch's protocol."""
     return callable(getattr(value, "state_dict", None)) and callable(getattr(value, "load_state_dict", None))
-
-
-def function_name(value: Any) -> str:
-    """A function's name in a document: it is matched with the re-run's functions, never looked up and called."""
-    if isinstance(value, functools.partial):
-        return "partial"
-    return f"{getattr(value, '__module__', None)}:{getattr(value, '__qualname__', type(value).__name__)}"

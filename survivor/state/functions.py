@@ -20,6 +20,38 @@ _BUILTINS: dict[str, Any] = {f.__name__: f for f in (abs, max, min, sum, len, so
 _CONTAINER_METHODS = (list, dict, set, tuple)
 
 
+KINDS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, functools.partial)
+
+
+def name(value: Any) -> str:
+    """A function's name in a document: it is matched with the re-run's functions, never looked up and called."""
+    if isinstance(value, functools.partial):
+        return "partial"
+    return f"{getattr(value, '__module__', None)}:{getattr(value, '__qualname__', type(value).__name__)}"
+
+
+def parts(value: Any, scope: Scope) -> dict[str, Any]:
+    """What a callable has captured, by name: cells (``<x>``), its ``__dict__``, ``__self__``, a partial's parts.
+
+    Of a function that is not the user's own nothing is looked at: what it has captured is a library's business.
+    """
+    if isinstance(value, types.FunctionType):
+        if value.__code__.co_filename not in scope.files:
+            return {}
+        cells = zip(value.__code__.co_freevars, value.__closure__ or (), strict=False)
+        found: dict[str, Any] = {f"<{name}>": cell for name, cell in cells}
+        if value.__dict__:
+            found["__dict__"] = {k: v for k, v in value.__dict__.items() if k != "__wrapped__"}
+        defaults = [d for d in value.__defaults__ or () if isinstance(d, (list, dict, set))]
+        if defaults:
+            found["__defaults__"] = defaults
+        return found
+    if isinstance(value, functools.partial):
+        return {"func": value.func, "args": value.args, "keywords": value.keywords}
+    owner = getattr(value, "__self__", None)
+    return {} if owner is None or isinstance(owner, types.ModuleType) else {"__self__": owner}
+
+
 class Library:
     """Finds functions for the names in a document."""
 
@@ -28,35 +60,20 @@ class Library:
 
     def same(self, node: list[Any], live: Any) -> bool:
         """Whether a live callable can stand for a function node."""
-        from survivor.state.encode import _FUNCTIONS, function_name
-
-        if not isinstance(live, _FUNCTIONS) or function_name(live) != node[1]:
+        if not isinstance(live, KINDS) or name(live) != node[1]:
             return False
         return {n for n, _ in node[2] if n.startswith("<")} == {n for n in self.parts(live) if n.startswith("<")}
 
-    @staticmethod
-    def parts(live: Any) -> dict[str, Any]:
-        """What a callable has captured, under the names that a node uses."""
-        if isinstance(live, types.FunctionType):
-            cells = zip(live.__code__.co_freevars, live.__closure__ or (), strict=False)
-            found: dict[str, Any] = {f"<{name}>": cell for name, cell in cells}
-            if live.__dict__:
-                found["__dict__"] = live.__dict__
-            defaults = [d for d in live.__defaults__ or () if isinstance(d, (list, dict, set))]
-            if defaults:
-                found["__defaults__"] = defaults
-            return found
-        if isinstance(live, functools.partial):
-            return {"func": live.func, "args": live.args, "keywords": live.keywords}
-        owner = getattr(live, "__self__", None)
-        return {} if owner is None or isinstance(owner, types.ModuleType) else {"__self__": owner}
+    def parts(self, live: Any) -> dict[str, Any]:
+        """What a live callable has captured."""
+        return parts(live, self._scope)
 
-    def find(self, name: str, cells: dict[str, Any], parts: dict[str, Any]) -> Any:
+    def find(self, wanted: str, cells: dict[str, Any], parts: dict[str, Any]) -> Any:
         """A callable of that name, or ``None``: from the user's modules, torch's functions, or a bound method."""
-        if name == "partial":
+        if wanted == "partial":
             func = parts.get("func")
             return functools.partial(func, *parts["args"], **parts["keywords"]) if callable(func) else None
-        module_name, _, qualname = name.partition(":")
+        module_name, _, qualname = wanted.partition(":")
         if "__self__" in parts:
             return _bound(parts["__self__"], qualname.rpartition(".")[2])
         module = self._scope.modules.get(module_name)

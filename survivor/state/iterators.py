@@ -14,6 +14,8 @@ from typing import Any
 
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
+from survivor.errors import NotResumableError
+
 _COMPOSED: dict[str, type] = {
     "enumerate": enumerate,
     "zip": zip,
@@ -78,7 +80,14 @@ def parts(value: Any) -> dict[str, Any] | None:
     if isinstance(value, _BaseDataLoaderIter):
         from survivor.state import loaders
 
-        return {"loader": loaders.owner(value), "position": loaders.capture(value)}
+        position = loaders.capture(value)
+        if not position["exact"] or position["not_carried"]:
+            left_out = ", ".join(position["not_carried"]) or "a log of its random states that has grown too long"
+            raise NotResumableError(
+                f"the position of a data loader can't be carried: its sampler keeps {left_out}",
+                advice="give the sampler a list of indices, or state_dict and load_state_dict",
+            )
+        return {"loader": loaders.owner(value), "position": position}
     try:
         reduced = value.__reduce__()
     except TypeError:

@@ -42,11 +42,11 @@ _RNG_TYPES: dict[str, Any] = {
 def _sequence_fits(node: list[Any], live: Any) -> bool:
     base = SEQUENCES.get(node[0], dict)
     same = type(live) is base if node[1] is None else class_name(type(live)) == node[1]
-    return bool(same) and (node[0] != "deque" or live.maxlen == node[4])
+    return bool(same and (node[0] != "deque" or live.maxlen == node[4]))
 
 
 def _of_class(node: list[Any], live: Any) -> bool:
-    return class_name(type(live)) == node[1]
+    return bool(class_name(type(live)) == node[1])
 
 
 def _any_object(node: list[Any], live: Any) -> bool:

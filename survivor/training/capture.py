@@ -33,6 +33,8 @@ from survivor.training import frames as frame_access
 from survivor.training.liveness import dead_names, live_variables
 from survivor.training.records import Level, Record
 
+#: Names that Python, survivor or torch.compile put into a module's globals.
+_MACHINERY = re.compile(r"__\w+__$|___|__(builtins_dict|compiled_fn|resume_at|import_)")
 _INDEX = re.compile(r"\[[^\]]*\]")
 
 
@@ -93,7 +95,7 @@ def capture(
 
 def _module(encoder: Encoder, name: str, frame: FrameType | None) -> dict[str, Any]:
     module = encoder.scope.modules[name]
-    variables = {k: v for k, v in vars(module).items() if not (k.startswith("__") and k.endswith("__"))}
+    variables = {k: v for k, v in vars(module).items() if not _MACHINERY.match(k)}
     names = list(variables)
     if frame is not None:
         others = tuple(code for other, code in encoder.scope.codes.items() if other != name)

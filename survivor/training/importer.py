@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from survivor.training.rewrite import rewrite, training_functions
+from survivor.training.rewrite import HOOK, rewrite, training_functions
 from survivor.training.sites import Site
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def compile_module(engine: Engine, source: bytes | str, filename: str, module_na
     engine.scope.codes[module_name] = code
     if module_name == "__main__" and module_name in sys.modules:
         engine.scope.modules[module_name] = sys.modules[module_name]
+        setattr(sys.modules[module_name], HOOK, engine.hooks)
     return code
 
 
@@ -68,6 +69,8 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
     def exec_module(self, module: types.ModuleType) -> None:
         self.engine.scope.modules[module.__name__] = module
+        # a global of each module, and not only a builtin: torch.compile knows all builtins, and refuses others
+        setattr(module, HOOK, self.engine.hooks)
         super().exec_module(module)
 
 
@@ -113,6 +116,7 @@ def instrument_function(engine: Engine, function: Any) -> Any:
         return function
     space = _Namespace()
     space.__dict__ = target.__globals__
+    setattr(space, HOOK, engine.hooks)
     name = str(target.__globals__.get("__name__", target.__module__))
     engine.scope.modules[name] = space  # type: ignore[assignment]
     codes: dict[str, dict[tuple[str, int], types.CodeType]] = {}

@@ -151,6 +151,8 @@ class Hooks:
 
     def forced(self, number: int) -> bool:
         """Whether a ``while`` whose test is false goes on all the same: it is being put in the middle of a body."""
+        if self._is_compiling() or self.off or get_ident() != self._thread:
+            return False
         record = self._top(sys._getframe(1), number)
         if record is None or not record.forced:
             return False
@@ -192,14 +194,14 @@ class Hooks:
 
     def completed(self, number: int) -> bool:
         """Whether the ``else`` of a loop runs: not when the loop was skipped and had ended by ``break``."""
-        if self.off or not self._skipped:
+        if self._is_compiling() or self.off or not self._skipped:
             return True
         how, _ = self._skipped.get(self._engine.sites[number].key, ("end", None))
         return how == "end"
 
     def returns(self, number: int) -> bool:
         """Whether a loop was skipped that had ended by ``return``."""
-        if self.off or not self._skipped:
+        if self._is_compiling() or self.off or not self._skipped:
             return False
         how, _ = self._skipped.get(self._engine.sites[number].key, ("end", None))
         return how == "return"
@@ -244,7 +246,7 @@ class Hooks:
 
     def resumed(self, value: Any) -> Any:
         """The value of a ``yield``, when its generator goes on."""
-        if not self.off:
+        if not (self._is_compiling() or self.off):
             records = self.running.get(sys._getframe(1))
             if records:
                 records[-1].yields += 1
