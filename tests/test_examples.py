@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 pytest.importorskip("sklearn")
@@ -112,7 +113,11 @@ ENDS = {"SIGTERM": sigterm, "SIGKILL": sigkill_everything}
     "kills",
     [
         [("epoch 0, batch 1", "SIGTERM"), ("epoch 0, batch 20", "SIGKILL"), ("epoch 1, batch 0", "SIGTERM")],
-        [(f"epoch 0, batch {BATCHES - 1}", "SIGKILL"), ("epoch 1, batch 1", "SIGTERM"), ("epoch 1, batch 30", "SIGKILL")],
+        [
+            (f"epoch 0, batch {BATCHES - 1}", "SIGKILL"),
+            ("epoch 1, batch 1", "SIGTERM"),
+            ("epoch 1, batch 30", "SIGKILL"),
+        ],
     ],
     ids=["early", "late"],
 )
@@ -127,3 +132,26 @@ def test_an_example_that_is_killed_and_run_again_prints_what_it_prints_alone(tmp
     # after a SIGKILL, lines that were printed since the last checkpoint come again
     assert list(dict.fromkeys("".join(job.output).splitlines())) == plain.splitlines()
     assert plain.splitlines()[-1].startswith("digest ")
+
+
+@pytest.mark.slow
+def test_a_function_under_survivable_goes_on_and_returns_what_it_returns_alone(tmp_path):
+    script = str(EXAMPLES / "decorator.py")
+    options = {"cwd": tmp_path, "env": environment(), "text": True, "stdout": subprocess.PIPE}
+    plain = subprocess.run([sys.executable, script, "--epochs", "150", "--plain"], check=True, **options).stdout
+    printed = []
+    for line, kill, code in (("epoch 50:", sigterm, 75), ("epoch 100:", sigkill_tree, -signal.SIGKILL), ("", None, 0)):
+        process = subprocess.Popen([sys.executable, script, "--epochs", "150"], start_new_session=True, **options)
+        for text in process.stdout:
+            printed.append(text)
+            if line and text.startswith(line):
+                kill(process, 0)
+                break
+        printed += process.communicate(timeout=PATIENCE_S)[0].splitlines(keepends=True)
+        assert process.returncode == code, printed
+    assert "".join(dict.fromkeys(printed)) == plain
+
+
+def sigkill_tree(process, _trainer):
+    for each in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
+        each.kill()

@@ -14,10 +14,14 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "survivor"
 #: Lines; a file that is longer has a reason, and the reason stands here.
-LONGEST = 400
+LONGEST = 350
 LONGER = {
     "state/decode.py": "one pass over all kinds of node, the mirror of encode.py",
+    "state/encode.py": "one walk over all kinds of object",
+    "training/engine.py": "the decisions at the head of a loop share one state",
 }
+#: Not even a reason makes these longer.
+LONGEST_OF_ALL = 450
 
 
 def python(*words, **options):
@@ -60,12 +64,10 @@ def test_survivor_is_imported_without_torch():
 
 
 def test_files_stay_small():
-    lengths = {
-        str(path.relative_to(PACKAGE)): path.read_text().count("\n")
-        for path in PACKAGE.rglob("*.py")
-    }  # fmt: skip
+    lengths = {str(p.relative_to(PACKAGE)): p.read_text().count("\n") for p in PACKAGE.rglob("*.py")}
     too_long = {name: n for name, n in lengths.items() if n > LONGEST and name not in LONGER}
     assert not too_long, f"longer than {LONGEST} lines: split them, or say why not in {Path(__file__).name}"
+    assert max(lengths.values()) <= LONGEST_OF_ALL, max(lengths, key=lengths.get)
 
 
 def test_every_module_says_what_it_is():
