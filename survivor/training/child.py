@@ -10,9 +10,9 @@ from typing import Any
 
 from survivor.channel import Start
 from survivor.errors import SurvivorError
+from survivor.shield import shield_process, unblock
 from survivor.training import ending, program
 from survivor.training.link import Link
-from survivor.training.shield import shield_process, unblock
 from survivor.training.storage import Storage, ready_message
 
 #: Keeps the first ``__main__`` alive: a module that is collected clears the globals of its functions.

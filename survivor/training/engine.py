@@ -103,7 +103,7 @@ class Engine:
         self.files = Files(self.scope)
         self.plan = Plan(settings, link)
         self.step = 0
-        self._due = min(self._due, self.clock())
+        self._due = 0.0
         self._stop_reason: str | None = None
         self._capture_cost_s = 0.0
         self._unknown_levels_s = 0.0

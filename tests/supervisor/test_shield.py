@@ -11,7 +11,7 @@ from supervising import is_gone, wait_for
 SCRIPT = """\
 import os, sys, time
 import torch.utils.data
-from survivor.training.shield import end_by_kill, shield_process, shield_worker
+from survivor.shield import end_by_kill, shield_process, shield_worker
 shield_process()
 
 class Slow(torch.utils.data.Dataset):

@@ -23,6 +23,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 from torch.utils.data._utils import worker as torch_worker
 
+from survivor.shield import end_by_kill
 from survivor.state.loaders import worker
 from survivor.state.loaders.tracking import NAME, Base, Multi, Single, Tracker, attach, tracker_of
 
@@ -134,6 +135,7 @@ def _multi_init(original: Any, it: Any, loader: Any) -> None:
         defer(it, loader)
     else:
         original(it, loader)
+        end_by_kill(it._workers)
 
 
 def defer(it: Any, loader: Any) -> None:

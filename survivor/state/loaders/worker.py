@@ -22,6 +22,7 @@ from typing import Any
 from torch.utils.data import _DatasetKind
 from torch.utils.data._utils import worker as torch_worker
 
+from survivor.shield import shield_worker
 from survivor.state.loaders import rngs
 from survivor.state.loaders.objects import Watch
 from survivor.state.loaders.walking import module_generators
@@ -83,6 +84,7 @@ class Carrier:
 
     def begin(self) -> None:
         """The user's ``worker_init_fn`` has run: what stands now will stand again after a restart."""
+        shield_worker()  # after torch, whose own handler would let the worker die of a stranger's SIGTERM
         if self._watch is None:
             self._watch = Watch(self._roots, numbers=True)
             self._modules = module_generators(self._roots)
