@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -9,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from survivor.channel import Start
-from survivor.errors import SurvivorError
+from survivor.errors import SurvivorError, UsageError
 from survivor.shield import shield_process, unblock
-from survivor.training import ending, program
+from survivor.training import early, ending, program
 from survivor.training.link import Link
 from survivor.training.storage import Storage, ready_message
 
@@ -68,6 +69,9 @@ def run_program(link: Link) -> None:
     ]
     sys.argv = ["-m" if start.kind == "module" else start.target, *start.args]
     program.set_path(_root(start))
+    if start.kind == "script":
+        with contextlib.suppress(UsageError):  # shown when the engine stands
+            early.set_environment(program.find_script(start.target).source)
 
     def run(engine: Any) -> None:
         find = program.find_module if start.kind == "module" else program.find_script

@@ -164,7 +164,7 @@ class Engine:
     def request_stop(self, reason: str) -> None:
         """Save at the next safe point and end; callable from any thread."""
         self._stop_reason = reason
-        self._due = 0.0
+        self._due = min(self._due, self.clock())
 
     def resumed(self) -> None:
         """The replay is over; the script trains on."""
