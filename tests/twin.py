@@ -114,9 +114,10 @@ class Place:
     def run(self, launcher, args=(), kill=None):
         self.sessions += 1
         trace = self.root / f"trace{self.sessions}"
-        left_out = ("PYTHONHASHSEED", "SURVIVOR_STORE", "PYTHONPATH")
+        left_out = ("PYTHONHASHSEED", "SURVIVOR_STORE")
+        search = [str(TRACE), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {k: v for k, v in os.environ.items() if k not in left_out} | {
-            "PYTHONPATH": str(TRACE),
+            "PYTHONPATH": os.pathsep.join(search),
             "PYTHONHASHSEED": str(self.sessions),
             "PYTHONDONTWRITEBYTECODE": "1",
             "OMP_NUM_THREADS": "1",
