@@ -10,6 +10,7 @@ TWINS = [
     *twins("iterator_kept.py", fast="S4, S20 TERM, S41", slow="S1, S8, S15, S16, S23, S24, S32, S39, S40, S47"),
     *twins("curriculum.py", redone=4, fast="S6, S13 TERM, S20", slow="S1, S4, S5, S7, S10, S12, S17, S18, S23"),
     *twins("loader_zoo.py", redone=4, fast="S3, S13 TERM, S30, S46", slow="S1, S5, S11, S12, S15, S18, S21, S22, S42, S43, S50"),
+    *twins("workers_memory.py", fast="S3, S8 TERM", slow="S1, S5, S6, S11, S15"),
     *twins("workers_persistent.py", fast="S3, S8 TERM, S20", slow="S1, S5, S6, S11, S15, S16, S21, S22, S27"),
 ]
 
