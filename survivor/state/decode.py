@@ -43,6 +43,7 @@ class Decoder(Pairing):
         super().__init__(nodes, scope)
         self.memory = tensors.Memory(blobs)
         self.missing: list[int] = []
+        self.reordered: list[int] = []  # sets that iterate in another order than they did
         self.driven = False  # a generator was run to put it back: what it touched must be restored again
         self._values: dict[int, Any] = {}
 
@@ -156,8 +157,8 @@ class Decoder(Pairing):
             target = set.__new__(cls)
         self._values[number] = target
         items = self._list_of(node[2])
-        if list(target) != items:
-            ordered_set(target, items)
+        if list(target) != items and not ordered_set(target, items):
+            self.reordered.append(number)
         self._set_attributes(target, node[3])
         return target
 
@@ -236,7 +237,7 @@ class Decoder(Pairing):
         self._values[number] = target
         if self.scope.owns_class(target):
             for name, value in self._mapping(node[2]).items():
-                if vars(target).get(name, MISSING) is not value and not callable(vars(target).get(name)):
+                if vars(target).get(name, MISSING) is not value:
                     type.__setattr__(target, name, value)
         return target
 
@@ -407,10 +408,14 @@ def new_plumbing(target: Any) -> dict[str, Any]:
     return made
 
 
-def ordered_set(target: set[Any], items: list[Any]) -> None:
-    """Fill a set so that it iterates in the given order, if some history of insertions gives that order."""
-    for filler in (0, 8, 32, 128, 512, 2048, 8192, 32768, 131072):
-        if filler and filler < len(items) // 4:
+def ordered_set(target: set[Any], items: list[Any]) -> bool:
+    """Fill a set so that it iterates in the given order; returns whether that could be done.
+
+    A set's order follows from its table's size and, where hashes collide, from the history of insertions,
+    which nobody keeps: other sizes are tried by a filler that is taken out again.
+    """
+    for filler in (0, 8, 32, 128, 512, 2048, 8192, 32768, 0):
+        if filler and not len(items) // 4 < filler < 16 * len(items) + 64:
             continue
         set.clear(target)
         dummies = [object() for _ in range(filler)]
@@ -419,7 +424,8 @@ def ordered_set(target: set[Any], items: list[Any]) -> None:
         for item in items:
             set.add(target, item)
         if list(target) == items:
-            return
+            return True
+    return False
 
 
 def _skipped(target: Any) -> frozenset[str]:

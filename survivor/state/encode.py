@@ -193,7 +193,8 @@ class Encoder:
             data = {
                 name: item
                 for name, item in vars(value).items()
-                if not (name.startswith("__") or name == "_abc_impl" or callable(item) or is_remade(type(item)))
+                if not (name.startswith("__") or name == "_abc_impl" or isinstance(item, functions.KINDS))
+                and self._method_for(type(item)) not in (self._remade, self._class)
             }
             attributes = self._attributes(data, number)
         return ["class", class_name(value), attributes]

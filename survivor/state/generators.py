@@ -145,7 +145,7 @@ def drives(record: Any) -> bool:
     known = frames.variable_names(record.frame.f_code)
     frames.write(record.frame, {k: v for k, v in drive.variables.items() if k in known}, set())
     record.done, record.iterator, record.item = wanted["done"], wanted["iterator"], wanted["item"]
-    record.started = True
+    record.started = record.driven = True
     record.forced = 2 if record.site.kind == "while" else 0
     return True
 

@@ -54,6 +54,6 @@ def _settings(statement: ast.stmt) -> Iterator[tuple[str, str, bool]]:
 
 
 def _constants(name: ast.expr, value: ast.expr, only_if_missing: bool) -> Iterator[tuple[str, str, bool]]:
-    if isinstance(name, ast.Constant) and isinstance(value, ast.Constant):
-        if isinstance(name.value, str) and isinstance(value.value, str):
-            yield name.value, value.value, only_if_missing
+    found = [part.value for part in (name, value) if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+    if len(found) == 2:
+        yield found[0], found[1], only_if_missing

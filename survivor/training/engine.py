@@ -336,7 +336,9 @@ class Engine:
             self.link.warn(f"no checkpoint can be made here: {type(error).__name__}: {error}\n{trace}")
             self.graphs.why = "the state could not be read"
             return None
-        taken.level.open_paths.extend(self.graphs.open_paths(taken.graph))
+        # what one loop's iterations do to a graph says nothing of another's
+        found = [(f"{path} ({record.site.key})", tensor) for path, tensor in taken.graph]
+        taken.level.open_paths.extend(self.graphs.open_paths(found))
         self._capture_cost_s = max(self.clock() - begin, 0.7 * self._capture_cost_s)
         return taken
 

@@ -73,6 +73,7 @@ class Record:
         level: the state at the head of the current iteration, when a loop inside may need it.
         entered_at, head_at: times (monotonic, seconds) of the entry and of the last head.
         how: how it ends, see `Ended`; "" while it runs.
+        driven: it was put in the middle of a body, see `survivor.state.generators`.
         forced: while it is positive the test of a ``while`` is taken as true, see `Hooks.forced`.
     """
 
@@ -87,6 +88,7 @@ class Record:
     trained: bool = False
     started: bool = False
     how: str = ""
+    driven: bool = False
     forced: int = 0
     level: Level | None = None
     entered_at: float = 0.0

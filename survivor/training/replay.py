@@ -102,21 +102,42 @@ class Replay:
         levels = self.levels
         depth = len(self._matched)
         target = levels[depth]["chain"][-1]
-        if (record.site.key, record.entry) != (target["site"], target["entry"]) or record.done:
+        while depth < len(levels) - 1 and (record.site.key, record.entry) != (target["site"], target["entry"]):
+            if not self._stands_already(record, depth):
+                return
+            depth += 1
+            target = levels[depth]["chain"][-1]
+        if (record.site.key, record.entry) != (target["site"], target["entry"]):
             return
+        if record.done and not record.driven:
+            return
+        record.driven = False
         if record.parent is not self._context() and not record.site.in_generator:
             return
         blobs = _Prefixed(self._blobs, f"level{depth}/" if depth < len(levels) - 1 else "")
         record.done = target["done"]
         record.site.trains = record.trained = True
         self._restore(record, levels[depth], blobs)
-        self._matched.append(record)
         if depth < len(levels) - 1:
-            record.site.outer = True
-            record.level = Level(levels[depth], dict(blobs))
-            record.context = Context()
+            self._match(record, depth)
         else:
             self.end()
+
+    def _stands_already(self, record: Record, depth: int) -> bool:
+        """Whether a level's loop is one of a generator that was put back in the middle of that very iteration."""
+        target = self.levels[depth]["chain"][-1]
+        for holder in self._engine.hooks.running.get(record.frame, ()):
+            if holder.driven and holder.address == target:
+                self._match(holder, depth)
+                return True
+        return False
+
+    def _match(self, record: Record, depth: int) -> None:
+        blobs = _Prefixed(self._blobs, f"level{depth}/")
+        self._matched.append(record)
+        record.site.trains = record.site.outer = record.trained = True
+        record.level = Level(self.levels[depth], dict(blobs))
+        record.context = Context()
 
     def _check_passed(self, record: Record) -> None:
         if record in self._matched:
@@ -181,6 +202,11 @@ class Replay:
             decoder.again()
             self._fill(decoder, record, document, spaces, stack)
         result = decoder.value(document["result"])
+        if decoder.reordered:
+            engine.link.warn(
+                f"{len(decoder.reordered)} set(s) iterate in another order than before: where the order matters, "
+                "use sorted(…) or a dict"
+            )
         rng.write_all(decoder.value(document["rng"]))
         return result
 
