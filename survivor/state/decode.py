@@ -44,7 +44,7 @@ class Decoder(Pairing):
         self.memory = tensors.Memory(blobs)
         self.missing: list[int] = []
         self.reordered: list[int] = []  # sets that iterate in another order than they did
-        self.driven = False  # a generator was run to put it back: what it touched must be restored again
+        self.driven = False  # something was run to put it back: what that touched must be restored again
         self._values: dict[int, Any] = {}
 
     # --- values -----------------------------------------------------------------------------
@@ -377,6 +377,7 @@ class Decoder(Pairing):
     def _make_iterator(self, number: int, node: list[Any], live: Any) -> Any:
         parts = self._mapping(node[2])
         if node[1] == "loader":
+            self.driven = True  # samplers and data sets are moved on the way to the position
             from survivor.state import loaders
 
             if live is not MISSING and iterators.is_fresh(live):

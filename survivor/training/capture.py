@@ -100,7 +100,8 @@ def _module(encoder: Encoder, name: str, frame: FrameType | None) -> dict[str, A
     if frame is not None:
         others = tuple(code for other, code in encoder.scope.codes.items() if other != name)
         for dead in dead_names(frame.f_code, frame.f_lasti, others):
-            variables.pop(dead, None)
+            if not isinstance(variables.get(dead), type):  # a class holds state that its instances see
+                variables.pop(dead, None)
     plain = {k: v for k, v in variables.items() if not isinstance(v, type(sys)) and k not in encoder.ignore}
     return {"module": name, "names": names, "variables": encoder.namespace(plain)}
 
