@@ -15,12 +15,12 @@ import json
 import os
 import re
 import shutil
-from signal import SIGKILL, Signals
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import SIG_DFL, SIGINT, SIGKILL, Signals, signal
 
 import psutil
 import pytest
@@ -135,6 +135,8 @@ class Place:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            # ignored, where the tests run in a shell's background; and then survivor ignores it as well
+            preexec_fn=lambda: signal(SIGINT, SIG_DFL),
         )
         try:
             # the pipes are at their end when all that were started are gone
@@ -209,13 +211,15 @@ def twin(script, *kills, args=(), redone=REDONE_STEPS):
         place.remove()
 
 
-def twins(script, *, fast, slow="", **options):
+def twins(script, *, fast, slow="", broken="", **options):
     """Test parameters for one script: a run with a few kills, and one with more of them, marked slow.
 
-    ``fast`` and ``slow`` are the places of the kills, with commas between them.
+    ``fast`` and ``slow`` are the places of the kills, with commas between them. ``broken`` is the reason
+    why the script is not exact yet; it stands among the README's limits.
     """
     found = []
-    for kills, marks in ((fast, ()), (slow, pytest.mark.slow)):
+    known = [pytest.mark.xfail(reason=broken, strict=False)] if broken else []
+    for kills, marks in ((fast, known), (slow, [pytest.mark.slow, *known])):
         places = tuple(place.strip() for place in kills.split(",") if place.strip())
         if places:
             name = f"{Path(script).stem}: {', '.join(places)}"
