@@ -19,7 +19,6 @@ import importlib.util
 import json
 import os
 import random
-import signal
 import struct
 import sys
 import time
