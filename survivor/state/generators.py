@@ -120,7 +120,10 @@ def _put_back(generator: Any, loops: list[dict[str, Any]], variables: dict[str, 
     before = Lanes.drive
     Lanes.drive = drive = _Drive(generator, list(loops), variables)
     try:
-        for _ in range(yields + 1):
+        next(generator)
+        while drive.loops:  # a yield before its loop
+            next(generator)
+        for _ in range(yields):
             next(generator)
     except StopIteration:
         raise DivergedError(f"the generator {generator.__qualname__} ended before the place where it stood") from None

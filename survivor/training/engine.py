@@ -234,7 +234,7 @@ class Engine:
             site.body_s = took if site.body_s == 0.0 else 0.7 * site.body_s + 0.3 * took
         record.head_at = now
         if self.graphs.watching:
-            self.graphs.tick()
+            self.graphs.tick(site.key)
         may_be_outer = site.outer or (site.hinted and not site.trains)
         if now >= self._due and now >= site.retry_at:
             taken = self._safe_point(record, now)
@@ -264,7 +264,7 @@ class Engine:
 
     def _trained(self, frame: Any) -> None:
         """A backward pass or an optimizer step: the loops around it train."""
-        self.graphs.backward_since_tick = True
+        self.graphs.backwards += 1
         if self._at is not None and self._at.trained:  # the usual case; a loop inside it would have had a head since
             return
         if self.first_training is not None:
@@ -272,6 +272,11 @@ class Engine:
         if self.replay is None:
             self.hooks.outside.closed = True
         innermost = self.hooks.innermost(frame)
+        if innermost is None and self.replay is None and not self.hooks.off:
+            self.link.warn(
+                "training runs outside of every loop that survivor watches: no checkpoint can be made there; "
+                "mark the loop with survivor.loop(…) if it is in an installed package"
+            )
         if innermost is None or innermost.trained or self.hooks.off:
             return
         chain = self.hooks.chain(frame)
@@ -329,6 +334,8 @@ class Engine:
         encoder = Encoder(self.scope, self.settings.ignore, self.ignored, self._constants)
         try:
             taken = capture(encoder, record, chain, self.tracked, result)
+            if record.site.trains or record.site.hinted:
+                self.plan.check(taken.opaque)
         except NotResumableError as error:
             return self.link.refuse(error)  # type: ignore[no-any-return]
         except Exception as error:
@@ -352,11 +359,6 @@ class Engine:
                 record.site.retry_at = now + _RETRY_FACTOR * (self.clock() - now)
             self.plan.postponed(blocked or self.graphs.why, since=now - self._due)
             return None
-        if self._stop_reason is None:
-            try:
-                self.plan.check(taken.opaque)
-            except NotResumableError as error:
-                self.link.refuse(error)
         self.link.save(self._snapshot(record, chain, taken), final=self._stop_reason is not None)
         if self._stop_reason is not None:
             self.link.leave()

@@ -24,7 +24,7 @@ class Graphs:
 
     Attributes:
         why: the place that kept the last head from being a safe point.
-        backward_since_tick: a backward pass has run since the last training loop's head.
+        backwards: how many backward passes and optimizer steps have run.
     """
 
     def __init__(self) -> None:
@@ -32,19 +32,22 @@ class Graphs:
         self._used: set[str] = set()
         self._dead: set[str] = set()
         self._observed: dict[str, int] = {}
-        self.backward_since_tick = False
+        self.backwards = 0
+        self._seen: dict[str, int] = {}
 
     @property
     def watching(self) -> bool:
         """Whether some place is still being observed."""
         return bool(self._observed)
 
-    def tick(self) -> None:
-        """A training loop's head."""
-        if not self.backward_since_tick:
+    def tick(self, loop: str) -> None:
+        """A head of the loop of that key: it tells of the places found at its own heads only."""
+        if self._seen.get(loop) == self.backwards:
             return
-        self.backward_since_tick = False
+        self._seen[loop] = self.backwards
         for path in list(self._observed):
+            if not path.endswith(f"({loop})"):
+                continue
             self._observed[path] += 1
             if self._observed[path] >= _ITERATIONS_TO_TRUST:
                 del self._observed[path]

@@ -13,13 +13,11 @@ _PATIENCE_S = 120.0
 
 
 class Plan:
-    """Keeps what was said, so that it is said once."""
+    """What the user has chosen, applied to what was found."""
 
     def __init__(self, settings: Settings, link: Link) -> None:
         self._settings = settings
         self._link = link
-        self._checked = False
-        self.found_at_start: set[int] = set()
 
     def check(self, opaque: list[tuple[str, Any]]) -> None:
         """Stop, or warn, where an object that the script holds across iterations can't be carried.
@@ -27,10 +25,8 @@ class Plan:
         Raises:
             NotResumableError: it can't be, and the user has not allowed a partial checkpoint.
         """
-        if self._checked or not opaque:
-            self._checked = True
+        if not opaque:
             return
-        self._checked = True
         named = [f"{path} ({type(value).__module__}.{type(value).__qualname__})" for path, value in opaque[:8]]
         listed = "; ".join(named)
         if self._settings.allow_partial:
