@@ -31,7 +31,7 @@ TRACE = HERE / "trace"
 PATIENCE_S = 200.0
 #: Steps that a session may do again after a kill, with a checkpoint at every safe point: the step that was
 #: under way, and one whose safe point was not taken.
-REDONE_STEPS = 2
+REDONE_STEPS = 6  # each loop is observed for some iterations before graphs that are alive at its head are trusted
 #: A session that was killed this early had yet to learn which loops train and which graphs are used again.
 LEARNING_STEPS = 5
 _SAVED = 75
