@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field, replace
 
-from pieces import CLASSES, HEAD, INITIAL, ITERABLES, MUTATIONS, READS, REBINDINGS, TRAINERS
+from pieces import CLASSES, HEAD, INITIAL, ITERABLES, MUTATIONS, OVER_HELD, READS, REBINDINGS, TRAINERS
 
 _MOST_STEPS = 70
 _LEAST_STEPS = 12
@@ -348,6 +348,40 @@ class Generator:
         self.block(inner, r.randint(0, 1))
         self.indent -= 1
 
+    def callback(self, place: Place) -> None:
+        """Train through a callable that a variable, a list or a dict holds."""
+        name = self.of_kind(place, "call", "calls")
+        if name is None or not self.affordable(place, 2):
+            self.declare(place, self.random.choice(["call", "calls"]))
+            return
+        if place.names[name] == "call":
+            self.train(place, f"{name}()")
+            return
+        held = f"({name}.values() if isinstance({name}, dict) else {name})"
+        self.train(place, f"for call in list({held})[-2:]:\n    call()", 2)
+        if self.random.random() < 0.5:
+            made = self.random.choice([f"functools.partial(train, {self.integer(place)})", f"maker({self.integer(place)})"])
+            self.put(f"{name}['b'] = {made}\n" if False else
+                     f"if isinstance({name}, dict):\n    {name}['b'] = {made}\nelse:\n    {name}.append({made})")
+
+    def worklist(self, place: Place) -> None:
+        """A list that grows while it is iterated over, or is taken from until it is empty."""
+        r = self.random
+        if place.depth >= _MOST_DEPTH or not self.affordable(place, 6):
+            return
+        q = self.fresh("q")
+        x = self.fresh("x")
+        inner = place.inner(times=place.times * 5, loops=place.loops + 1)
+        inner.names[x] = "int"
+        place.names[q] = inner.names[q] = "queue"
+        self.put(f"{q} = {r.choice(['[0, 2]', 'collections.deque([1])'])}")
+        if r.random() < 0.5:
+            self.put(f"{q} = list({q})\nfor {x} in {q}:\n    if len({q}) < 5 and {x} < 3:\n        {q}.append({x} + 1)")
+        else:
+            self.put(f"{q} = list({q})\n{q}_n = 0\nwhile {q} and {q}_n < 5:\n    {q}_n += 1\n    {x} = {q}.pop()\n"
+                     f"    if {x} < 2:\n        {q} += [{x} + 1, 3]")
+        self.loop_body(inner, None)
+
     # --- loops ----------------------------------------------------------------------------------
 
     def loop(self, place: Place) -> None:
@@ -394,15 +428,16 @@ class Generator:
     def over_held(self, place: Place, inner: Place, held: str, x: str, trips: int) -> str:
         r = self.random
         kind = place.names[held]
-        if kind in ("dict", "counter"):
+        if kind == "set":
+            form = "for {x} in sorted({h}, key=str)[:{k}]:"
+        elif kind in ("dict", "counter"):
             form = r.choice(["for {x}, {x}_v in list({h}.items())[:{k}]:", "for {x} in sorted({h}, key=str)[:{k}]:",
                              "for {x}, {x}_v in itertools.islice({h}.items(), {k}):", "for {x} in list({h})[:{k}]:"])
         elif r.random() < 0.3 and kind == "list":
             return f"for {x} in [q for q in {held}][:{trips}]:" if r.random() < 0.5 else f"for {x} in {held}[:{trips}][::-1]:"
         else:
-            form = r.choice(["for {x} in itertools.islice({h}, {k}):", "for {x} in list({h})[:{k}]:",
-                             "for {x}, _ in zip({h}, range({k})):"])
-        if "list(" not in form and "sorted(" not in form:
+            form = r.choice(OVER_HELD)
+        if not any(copy in form for copy in ("list(", "sorted(", "tuple(")):
             inner.frozen = inner.frozen | {n for n, k in place.names.items() if k == kind}
         inner.names[x] = "any"
         return form.format(x=x, h=held, k=trips)
@@ -538,9 +573,9 @@ class Generator:
             deep = place.depth >= _MOST_DEPTH
             choices = [
                 (self.mutate, 7), (self.event, 2), (self.draw, 2), (self.step, 2), (self.leave, 1 if place.depth else 0),
-                (self.manual, 1), (self.declare, 1),
+                (self.manual, 1), (self.declare, 1), (self.callback, 0.7),
                 *([] if deep else [(self.loop, 4), (self.conditional, 2), (self.call, 3), (self.attempt, 1),
-                                   (self.context, 0.5), (self.hidden, 0.4), (self.window, 0.4)]),
+                                   (self.context, 0.5), (self.hidden, 0.4), (self.window, 0.4), (self.worklist, 0.4)]),
             ]
             methods, weights = zip(*choices, strict=True)
             r.choices(methods, weights)[0](place)

@@ -115,7 +115,8 @@ def _body(value: Any, memo: dict[int, int]) -> str:
         grad = describe(value.grad, memo) if value.is_leaf and value.grad is not None else ""
         storage = value.untyped_storage().data_ptr()
         shared = memo.setdefault(storage, len(memo)) if storage else "-"
-        return f"tensor({data.tolist()}, {data.dtype}, {value.requires_grad}, {grad}, in {shared})"
+        # not whether it has a graph: one that is detached before its next use comes back without
+        return f"tensor({data.tolist()}, {data.dtype}, {grad}, in {shared})"
     if isinstance(value, np.ndarray):
         return f"array({value.tolist()}, {value.dtype})"
     if isinstance(value, dict):
@@ -349,6 +350,10 @@ def run_session(
     return _forked(source, folder, plain, list(kills), resume, die)
 
 
+class NotLegal(Exception):
+    """A program fails by itself."""
+
+
 @dataclass
 class Failure:
     """A program that did not go on as it was."""
@@ -379,7 +384,7 @@ def check(source: str, rng: random.Random, *, chains: int = 3, sessions: int = 3
     """
     plain = run_plain(source)
     if plain.status != "ok":
-        raise AssertionError(f"the program is not legal: {plain.detail}\n{source}")
+        raise NotLegal(plain.detail.strip())
     trace = plain.trace
     first = run_session(source, trace, _points(rng, 0, len(trace), chains), die=rng.random() < 0.1)
     if first.status not in ("ok", "killed"):

@@ -4,8 +4,10 @@ In the texts ``{n}`` is the variable, ``{o}`` another of its kind, ``{i}`` an ex
 and ``{f}`` one for a real number.
 """
 
+from __future__ import annotations
+
 HEAD = """
-import collections, contextlib, copy, functools, itertools, math, random
+import collections, contextlib, copy, dataclasses, functools, itertools, math, random
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, TensorDataset
@@ -30,6 +32,22 @@ class Countdown:
             raise StopIteration
         self.n -= 1
         return self.n
+def shared(items):
+    return {'a': items, 'b': {'c': items}, 'n': 0}
+def maker(n):
+    calls = 0
+    def made():
+        nonlocal calls, n
+        calls += 1
+        n = (n + calls) % 17
+        return train(n)
+    return made
+@dataclasses.dataclass
+class Record:
+    n: int = 0
+    items: list = dataclasses.field(default_factory=list)
+    best: float = float('-inf')
+Point = collections.namedtuple('Point', 'n items')
 class Section:
     depth = 0
     def __enter__(self):
@@ -137,7 +155,7 @@ INITIAL: dict[str, list[str]] = {
     "counter": ["collections.Counter()", "collections.Counter('hello')"],
     "lists": ["collections.defaultdict(list)"],
     "tuple": ["(1, 2)", "()"],
-    "nested": ["{'a': [1], 'b': {'c': [2]}, 'n': 0}", "(lambda l: {'a': l, 'b': {'c': l}, 'n': 0})([1])"],
+    "nested": ["{'a': [1], 'b': {'c': [2]}, 'n': 0}", "shared([1])"],
     "tensor": ["torch.zeros(3)", "torch.rand(3)", "torch.arange(6.)[1:4]"],
     "array": ["np.zeros(3)", "np.random.rand(3)", "np.arange(6.)[::2]"],
     "pyrng": ["random.Random(5)"],
@@ -146,6 +164,9 @@ INITIAL: dict[str, list[str]] = {
     "iter": ["iter(range(3))", "iter([4, 5])", "numbers(3)", "iter(Countdown(2))", "zip(range(3), 'abc')",
              "iter(loader)", "itertools.count()",
              "itertools.cycle([1, 2])", "enumerate(numbers(2))", "(q * 2 for q in range(3))", "map(str, range(3))"],
+    "call": ["functools.partial(train, 2)", "lambda: train(1)", "maker(2)"],
+    "calls": ["[lambda: train(1)]", "{'a': functools.partial(train, 3)}"],
+    "record": ["Record()", "Record(3, [1])", "Point(1, [2])"],
     "object": [],
 }
 
@@ -169,6 +190,7 @@ READS: dict[str, list[str]] = {
     "pyrng": ["{n}.randrange(8)"],
     "nprng": ["int({n}.normal() * 3) % 8"],
     "trng": ["int(torch.randint(8, (1,), generator={n}))"],
+    "record": ["{n}.n % 7", "len({n}.items)"],
     "object": ["{n}.count % 7", "{n}.bump({n}.count % 3) % 7"],
 }
 
@@ -192,6 +214,7 @@ MUTATIONS: dict[str, list[str]] = {
     "trng": ["torch.rand(2, generator={n})", "{n}.manual_seed({i})"],
     "object": ["{n}.bump({i})", "{n}.count += {i}", "{n}.extra = [{i}, {n}.log]" , "{n}.count = {o}.count"],
     "iter": ["next({n}, None)"],
+    "record": ["{n}.items.append({i})", "{n}.items[:] = {n}.items[-3:]"],
 }
 MUTATIONS["object"].remove("{n}.extra = [{i}, {n}.log]")
 
@@ -205,15 +228,24 @@ REBINDINGS: dict[str, list[str]] = {
     "tuple": ["{n} = (*{n}[-3:], {i})", "{n} = {n} + ({n},) if len({n}) < 3 else ()"],
     "tensor": ["{n} = {n} * 0.5 + {f}", "{n} = torch.cat([{n}[1:], torch.rand(1)])", "{n} = {o}.clone()", "{n} = {o}[:]",
                "{n} = {n}.roll(1)"],
-    "array": ["{n} = {n} + {f}", "{n} = np.roll({n}, 1)", "{n} = {o}.copy()"],
+    "array": ["{n} += {f}", "{n} = {n} + {f}", "{n} = np.roll({n}, 1)", "{n} = {o}.copy()"],
     "nested": ["{n} = copy.deepcopy({n})"],
+    "record": ["{n} = copy.copy({n})", "{n} = Record({i}, {n}.items)", "{n} = Point({i}, {n}.items)"],
     "pyrng": ["{n} = random.Random({i})"],
     "trng": ["{n} = torch.Generator().manual_seed({i})"],
     "nprng": ["{n} = np.random.default_rng({i})"],
     "object": ["{n} = type({n})({i})", "{n} = {o}"],
     "graph": ["{n} = {n}.detach()"],
+    "call": ["{n} = functools.partial(train, {i})", "{n} = lambda q={i}: train(q)", "{n} = maker({i})"],
 }
 
+#: ``for`` headers over a container of the program's.
+OVER_HELD = [
+    "for {x} in itertools.islice({h}, {k}):",
+    "for {x}, _ in zip({h}, range({k})):",
+    "for {x} in list({h})[:{k}]:",
+    "for {x} in tuple({h})[:{k}][::-1]:",
+]
 #: ``for`` headers; the kind that the loop's variable has.
 ITERABLES: list[tuple[str, str]] = [
     ("for {x} in range({k}):", "int"),
@@ -245,3 +277,15 @@ ITERABLES: list[tuple[str, str]] = [
     ("for {x} in {{3, 11, 27}}:", "int"),
     ("for {x} in numbers({i} % 4 + 1):", "int"),
 ]
+
+#: Texts of what survivor refuses to carry, and says so; left out unless a campaign asks for everything.
+REFUSED = ("(q * ", "functools.partial(next", "islice({h}", "zip({h}", "lambda", "OrderedDict")
+
+
+def leave_out(texts: tuple[str, ...]) -> None:
+    """Make no programs with these texts from now on."""
+    for table in (INITIAL, READS, MUTATIONS, REBINDINGS):
+        for kind, found in table.items():
+            table[kind] = [text for text in found if not any(part in text for part in texts)]
+    ITERABLES[:] = [pair for pair in ITERABLES if not any(part in pair[0] for part in texts)]
+    OVER_HELD[:] = [text for text in OVER_HELD if not any(part in text for part in texts)]
