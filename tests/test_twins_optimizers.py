@@ -6,7 +6,7 @@ from twin import check, twins
 TWINS = [
     *twins("gan.py", fast="B20, S29 TERM", slow="S1, B10, S12, S13, S24 TERM, S36"),
     *twins("accumulation_amp.py", fast="B8, B14 TERM, B16", slow="B1, S2, B7, B10, S5, B21"),
-    *twins("averaged.py", fast="S9, S21 TERM", slow="S1, S6, E1, S7, S12, S18, E5, S30"),
+    *twins("averaged.py", fast="S9, S21 TERM", slow="S1, S6, E1, S7, S12, S18, E4, S30"),
     *twins("schedules.py", fast="S11, S22 TERM, S33", slow="S1, S4, S16, S17, S28, S29, S32, S40"),
     *twins("lbfgs_style.py", redone=4, fast="S3, S7 TERM", slow="S1, S5 KILL all, S9"),
     *twins("bare_tensor.py", fast="B7, B17 TERM", slow="B1, B12, B13, B24"),
