@@ -167,7 +167,9 @@ class Engine:
         """
         if self.replay is not None:
             self.replay.never_reached()
-        if self._end is not None and self._end.step == self.step:
+        # all that could have used a graph has run by now, so nothing need be learned of it first
+        paths = [path for past in self.hooks.root.ended if past.level for path in past.level.open_paths]
+        if self._end is not None and self._end.step == self.step and not self.graphs.used(paths):
             self.link.save(self._end, final=False)
 
     def request_stop(self, reason: str) -> None:
@@ -276,7 +278,7 @@ class Engine:
 
     def _end_snapshot(self, record: Record) -> Snapshot | None:
         """The state where an outermost training loop has ended, which no head comes after."""
-        if not self._closed(self.hooks.root):
+        if any(past.level is None for past in self.hooks.root.ended):
             return None
         blobs: dict[str, Blob] = {}
         document = self._document([], [_ended_part(self.hooks.root, 0, blobs)])
