@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
 
 from survivor.channel import Start
 from survivor.errors import EXIT_FINISHED, StoreError, UsageError
+from survivor.store import absolute
 from survivor.supervisor import events, wording
 from survivor.supervisor.console import Console
 from survivor.supervisor.job import OpenJob, open_job, read_source
@@ -89,7 +89,7 @@ def start_message(options: RunOptions, job: OpenJob) -> Start:
         kind=options.kind,
         target=options.target,
         args=options.args,
-        store=str(Path(options.store).absolute()),
+        store=absolute(options.store),
         job=options.job,
         session=job.session.number,
         token=job.lease.token,
@@ -100,6 +100,9 @@ def start_message(options: RunOptions, job: OpenJob) -> Start:
         allow_partial=options.allow_partial,
         accept_changes=options.accept_changes,
         ignore=options.ignore,
+        keep=options.keep,
+        keep_hourly=options.keep_hourly,
+        keep_best=options.keep_best,
         hide_hash_seed="PYTHONHASHSEED" not in os.environ,
     )
 

@@ -131,6 +131,7 @@ def settings_of(start: Start) -> Any:
         allow_partial=start.allow_partial,
         ignore=start.ignore,
         accept_changes=start.accept_changes,
+        keep_best=start.keep_best,
     )
 
 

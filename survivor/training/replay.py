@@ -60,6 +60,8 @@ class Replay:
         self._matched: list[Record] = []
         self.step: int = document["step"]
         self.levels: list[dict[str, Any]] = document["levels"]
+        #: nothing was trained yet
+        self.at_start = not self.levels and not any(document["ended"])
         self._mute(True)
         engine.files.begin_replay(document["files"])
         loaders.deferring = True
@@ -92,6 +94,8 @@ class Replay:
                 level = Level(past["state"], dict(blobs))
                 ended = Ended(site=past["site"], entry=past["entry"], how=past["how"], level=level)
                 record.parent.ended.append(ended)
+                if not self.levels and index == len(self._document["ended"][depth]) - 1:
+                    self.end()  # the checkpoint was taken where this loop has ended
                 return True
         return False
 
@@ -99,6 +103,8 @@ class Replay:
         """A loop's head: the place, perhaps, that the next level is restored at."""
         self._check_passed(record)
         levels = self.levels
+        if not levels:
+            return
         depth = len(self._matched)
         target = levels[depth]["chain"][-1]
         while depth < len(levels) - 1 and (record.site.key, record.entry) != (target["site"], target["entry"]):
@@ -150,7 +156,7 @@ class Replay:
         engine.replay = None
         loaders.deferring = False
         engine.files.end_replay()
-        engine.hooks.outside.closed = bool(self.levels)
+        engine.hooks.outside.closed = not self.at_start
         self._mute(False)
         engine.resumed()
 
@@ -160,7 +166,8 @@ class Replay:
         Raises:
             DivergedError: always.
         """
-        target = self.levels[len(self._matched)]["chain"][-1]
+        levels = self.levels
+        target = levels[len(self._matched)]["chain"][-1] if levels else self._document["ended"][0][-1]
         self._mute(False)
         raise DivergedError(
             f"the script did not come to the loop {target['site']} again, in which the checkpoint was taken",
