@@ -331,7 +331,7 @@ class Comparison:
 
     def transcript(self, place):
         """``survivor log`` has every line once, whatever was printed twice or went with a kill."""
-        repository = Repository.open(place.root / "store", job_name_of("script", place.script))
+        repository = Repository.open(str(place.root / "store"), job_name_of("script", place.script))
         logged = job_output(repository)
         if not (logged.ended and logged.data == self.plain.out.encode()):
             text = logged.data.decode(errors="replace")
