@@ -49,6 +49,7 @@ class Start(Message):
         hide_hash_seed: take ``PYTHONHASHSEED`` out of ``os.environ``, since the user had set none.
         function_fd: where a pickled function and its arguments are read, -1 for none.
         result_fd: where the pickled result is written, -1 for none.
+        output_fd: shared memory for the transcript, -1 for none.
         user_sys_path: ``sys.path`` of a caller whose function is run.
         main_file: ``__file__`` of that caller's ``__main__``, "" in a notebook.
     """
@@ -74,6 +75,7 @@ class Start(Message):
     hide_hash_seed: bool = False
     function_fd: int = -1
     result_fd: int = -1
+    output_fd: int = -1
     user_sys_path: tuple[str, ...] = ()
     main_file: str = ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from survivor.channel import Start
 from survivor.errors import EXIT_FINISHED, StoreError, UsageError
@@ -14,6 +15,7 @@ from survivor.supervisor.options import RunOptions
 from survivor.supervisor.policy import Verdict
 from survivor.supervisor.session import Session
 from survivor.supervisor.signals import SignalInbox
+from survivor.supervisor.transcript import Transcript
 
 
 def run_job(options: RunOptions) -> int:
@@ -57,9 +59,12 @@ def open_session(
     job = open_job(options, source, console, inbox.wait)
     if job is None:
         return None
+    transcript = Transcript()
     session = Session(
         options=options,
-        start=start_message(options, job),
+        start=replace(start_message(options, job), output_fd=transcript.fd),
+        fds=(transcript.fd,),
+        transcript=transcript,
         hash_seed=str(job.record.hash_seed),
         console=console,
         hook=hook,
@@ -115,6 +120,9 @@ def tell(session: Session, verdict: Verdict, console: Console) -> None:
 def close(job: OpenJob, verdict: Verdict, session: Session, console: Console) -> None:
     """Record the end; a store that refuses even that changes nothing for the user's program."""
     try:
-        job.close(verdict.kind, verdict.cause or session.stop_reason or verdict.kind, verdict.exit_code)
+        reason = verdict.cause or session.stop_reason or verdict.kind
+        printed = verdict.kind in ("finished", "failed")  # otherwise it will be printed again
+        output = session.transcript.tail() if printed else None
+        job.close(verdict.kind, reason, verdict.exit_code, output)
     except StoreError as error:
         console.warn(f"the end of this session could not be recorded: {error}")

@@ -17,9 +17,8 @@ from survivor.errors import DivergedError, FormatError
 from survivor.state import loaders, rng
 from survivor.state.decode import Decoder
 from survivor.state.pairing import MISSING
-from survivor.training import frames
+from survivor.training import frames, output
 from survivor.training.capture import code_name, user_frames
-from survivor.training.quiet import Quiet
 from survivor.training.records import Context, Ended, Level, Record
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class Replay:
         self.levels: list[dict[str, Any]] = document["levels"]
         #: nothing was trained yet
         self.at_start = not self.levels and not any(document["ended"])
-        self._quiet = Quiet()
+        self._mute(True)
         engine.files.begin_replay(document["files"])
         loaders.deferring = True
 
@@ -158,7 +157,7 @@ class Replay:
         loaders.deferring = False
         engine.files.end_replay()
         engine.hooks.outside.closed = not self.at_start
-        self._quiet.end()
+        self._mute(False)
         engine.resumed()
 
     def never_reached(self) -> None:
@@ -169,11 +168,18 @@ class Replay:
         """
         levels = self.levels
         target = levels[len(self._matched)]["chain"][-1] if levels else self._document["ended"][0][-1]
-        self._quiet.end()
+        self._mute(False)
         raise DivergedError(
             f"the script did not come to the loop {target['site']} again, in which the checkpoint was taken",
             advice="if the script or its data were changed, --fresh starts over and keeps the old job folder aside",
         )
+
+    @staticmethod
+    def _mute(silent: bool) -> None:
+        """What the script prints on its way to the checkpoint stands in the output already; stderr stays."""
+        transcript = output.current()
+        if transcript is not None:
+            transcript.mute() if silent else transcript.unmute()
 
     # --- one level ----------------------------------------------------------------------------
 
