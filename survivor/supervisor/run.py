@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from survivor.channel import Start
-from survivor.errors import EXIT_FINISHED, StoreError, UsageError
+from survivor.channel import Close, Start
+from survivor.errors import EXIT_FINISHED, UsageError
 from survivor.supervisor import events, wording
 from survivor.supervisor.console import Console
 from survivor.supervisor.job import OpenJob, open_job, read_source
@@ -35,10 +35,10 @@ def _run_job(options: RunOptions, inbox: SignalInbox) -> int:
     opened = open_session(options, read_source(options), console, inbox, hook)
     if opened is None:
         return EXIT_FINISHED
-    job, session = opened
+    session = opened
     verdict = session.run(inbox)
     tell(session, verdict, console)
-    close(job, verdict, session, console)
+    close(verdict, session, console)
     return verdict.exit_code
 
 
@@ -48,7 +48,7 @@ def open_session(
     console: Console,
     inbox: SignalInbox,
     hook: events.Hook = lambda _: None,
-) -> tuple[OpenJob, Session] | None:
+) -> Session | None:
     """Open the job and prepare a session of it; None if the job is finished.
 
     Raises:
@@ -57,7 +57,7 @@ def open_session(
     job = open_job(options, source, console, inbox.wait)
     if job is None:
         return None
-    session = Session(
+    return Session(
         options=options,
         start=start_message(options, job),
         hash_seed=str(job.record.hash_seed),
@@ -65,7 +65,6 @@ def open_session(
         hook=hook,
         lease=job.lease,
     )
-    return job, session
 
 
 def check_script(path: str) -> None:
@@ -109,9 +108,9 @@ def tell(session: Session, verdict: Verdict, console: Console) -> None:
         console.error(error)
 
 
-def close(job: OpenJob, verdict: Verdict, session: Session, console: Console) -> None:
+def close(verdict: Verdict, session: Session, console: Console) -> None:
     """Record the end; a store that refuses even that changes nothing for the user's program."""
-    try:
-        job.close(verdict.kind, verdict.cause or session.stop_reason or verdict.kind, verdict.exit_code)
-    except StoreError as error:
-        console.warn(f"the end of this session could not be recorded: {error}")
+    reason = verdict.cause or session.stop_reason or verdict.kind
+    problem = session.close(Close(outcome=verdict.kind, reason=reason, exit_code=verdict.exit_code))
+    if problem:
+        console.warn(f"the end of this session could not be recorded: {problem}")
