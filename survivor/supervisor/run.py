@@ -14,6 +14,7 @@ from survivor.supervisor.options import RunOptions
 from survivor.supervisor.policy import Verdict
 from survivor.supervisor.session import Session
 from survivor.supervisor.signals import SignalInbox
+from survivor.supervisor.telling import Teller
 
 
 def run_job(options: RunOptions) -> int:
@@ -61,8 +62,7 @@ def open_session(
         options=options,
         start=start_message(options, job),
         hash_seed=str(job.record.hash_seed),
-        console=console,
-        hook=hook,
+        tell=Teller(options=options, session=job.session.number, console=console, hook=hook),
         lease=job.lease,
     )
 
@@ -103,7 +103,7 @@ def tell(session: Session, verdict: Verdict, console: Console) -> None:
     if verdict.kind == "finished":
         console.say(wording.finished(session.options, session.start.session))
     elif verdict.kind == "failed":
-        console.say(wording.failed(session.options, verdict.exit_code, session.newest))
+        console.say(wording.failed(session.options, verdict.exit_code, session.tell.newest))
     elif (error := session.error(verdict)) is not None:
         console.error(error)
 

@@ -12,7 +12,7 @@ import select
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from survivor.channel import (
@@ -34,14 +34,13 @@ from survivor.channel import (
 )
 from survivor.checkpoint.lease import Lease
 from survivor.errors import EXIT_SAVED, JobRunningError, SurvivorError
-from survivor.supervisor import events, policy, wording
-from survivor.supervisor.console import Console
+from survivor.supervisor import policy, wording
 from survivor.supervisor.keeper import Keeper
 from survivor.supervisor.options import RunOptions
 from survivor.supervisor.policy import StopRequest, Verdict
 from survivor.supervisor.process import Child
 from survivor.supervisor.signals import STOP_SIGNALS, SignalInbox
-from survivor.supervisor.wording import Newest
+from survivor.supervisor.telling import Teller
 
 #: How often a child that was killed is looked at until it is gone (a hung mount can keep it a while).
 _KILLED_POLL_S = 0.05
@@ -69,8 +68,7 @@ class Session:
         options: what the user asked for.
         start: the first message to each child.
         hash_seed: ``PYTHONHASHSEED`` of each child.
-        console: for the user.
-        hook: gets the events.
+        tell: to the user, and to the hook.
         lease: kept alive while the session runs.
         fds: handed on to each child.
         clock: monotonic seconds.
@@ -79,14 +77,12 @@ class Session:
     options: RunOptions
     start: Start
     hash_seed: str
-    console: Console
-    hook: events.Hook
+    tell: Teller
     lease: Lease
     fds: tuple[int, ...] = ()
     clock: Callable[[], float] = time.monotonic
     refused: Refused | None = None
     failed: Failed | None = None
-    newest: Newest = field(default_factory=Newest)
     _stop: StopRequest | None = None
     _fruitless_ends: int = 0
     _reached: int = 0
@@ -112,12 +108,11 @@ class Session:
                     verdict = Verdict(kind="saved", exit_code=EXIT_SAVED)
                 if verdict.kind == "restart":
                     self._fruitless_ends = verdict.fruitless_ends
-                    self._emit(events.Restarting, cause=verdict.cause, delay_s=verdict.delay_s)
-                    self.console.warn(wording.restarting(self.options, verdict, self._position()))
+                    self.tell.restarting(verdict, self._position())
             verdict = self._settle(verdict)
         if verdict.kind == "saved":
             self._say_stopped()
-        self._emit(events.Ended, outcome=verdict.kind, exit_code=verdict.exit_code)
+        self.tell.ended(verdict)
         return verdict
 
     def close(self, message: Close) -> str:
@@ -198,11 +193,13 @@ class Session:
         elif isinstance(message, Snapped):
             self._on_snapped(message, run)
         elif isinstance(message, Saved):
-            self._on_saved(message, run)
+            self._progress(message.step, run)
+            run.final = message if message.final else run.final
+            self.tell.checkpoint(message, time.time())
         elif isinstance(message, SaveFailed):
             self._on_problem(message.reason)
         elif isinstance(message, Note):
-            (self.console.warn if message.warning else self.console.say)(message.text)
+            self.tell.note(message)
         elif isinstance(message, (Stopped, Finished, Failed, Refused)) and self._keeper.lost is None:
             run.last = message
             self.failed = message if isinstance(message, Failed) else self.failed
@@ -211,13 +208,9 @@ class Session:
     def _on_ready(self, message: Ready, run: Run) -> None:
         run.ready = True
         self._reached = max(self._reached, message.step)
-        self._emit(
-            events.Started, pid=message.pid, checkpoint=message.checkpoint, position=message.position
-        )
-        if message.checkpoint:
-            if not self._keeper.fds or self._keeper.newest is None:
-                self.newest.note(message, message.saved_at)
-            self.console.say(wording.continuing(self.options, message, time.time()))
+        if message.checkpoint and self._keeper.newest is None:
+            self.tell.newest.note(message, message.saved_at)
+        self.tell.started(message)
 
     def _on_snapped(self, message: Snapped, run: Run) -> None:
         self._keeper.look()
@@ -225,38 +218,14 @@ class Session:
         run.final = message if message.final else run.final
         if message.wait:
             self._keeper.wait_for(message.seq)
-        self._emit(
-            events.SnapshotTaken,
-            step=message.step,
-            position=message.position,
-            size_bytes=message.size_bytes,
-            seconds=message.seconds,
-        )
-
-    def _on_saved(self, message: Saved, run: Run) -> None:
-        self._progress(message.step, run)
-        run.final = message if message.final else run.final
-        self._note_checkpoint(message, time.time())
+        self.tell.snapshot(message)
 
     def _on_persisted(self, message: Persisted) -> None:
         held = self._keeper.newest
-        taken_at = held.taken_at if held is not None and held.seq == message.seq else time.time()
-        self._note_checkpoint(message, taken_at)
-
-    def _note_checkpoint(self, message: Saved | Persisted, taken_at: float) -> None:
-        self.newest.note(message, taken_at)
-        self._emit(
-            events.CheckpointSaved,
-            checkpoint=message.checkpoint,
-            step=message.step,
-            position=message.position,
-            size_bytes=message.size_bytes,
-            seconds=message.seconds,
-        )
+        self.tell.checkpoint(message, held.taken_at if held and held.seq == message.seq else time.time())
 
     def _on_problem(self, reason: str) -> None:
-        spool = self._keeper.spool_folder
-        self.console.warn(wording.save_failed(self.options, reason, self.newest.position, spool))
+        self.tell.problem(reason, self._keeper.spool_folder)
 
     def _progress(self, step: int, run: Run) -> None:
         run.progressed = run.progressed or step > self._reached
@@ -266,7 +235,7 @@ class Session:
         """Where a child that is started now goes on."""
         held = self._keeper.newest
         if held is None:
-            return self.newest.position
+            return self.tell.newest.position
         return held.position if held.step else ""
 
     @staticmethod
@@ -313,7 +282,7 @@ class Session:
             return
         first, self._stop = self._stop is None, request
         if first:
-            self._emit(events.Noticed, reason=request.reason, left_s=request.grace_s)
+            self.tell.noticed(request)
             if child is not None:
                 child.send(Stop(reason=request.reason, deadline_s=request.grace_s))
 
@@ -386,13 +355,11 @@ class Session:
             self._pause(left_s, None)
 
     def _say_stopped(self) -> None:
-        reason = self.stop_reason or "asked to stop"
         keeper, final = self._keeper, self._final
         saved: Saved | Persisted | None = final if isinstance(final, Saved) else None
         if isinstance(final, Snapped) and keeper.durable is not None and keeper.durable.seq >= final.seq:
             saved = replace(keeper.durable, seconds=keeper.durable.seconds + final.seconds)
-        place = keeper.spool_folder if keeper.spooled else ""
-        self.console.say(wording.stopped(self.options, reason, saved, self.newest, time.time(), spool=place))
+        self.tell.stopped(self.stop_reason, saved, keeper.spool_folder if keeper.spooled else "")
 
     def _write_message(self) -> Write:
         start = self.start
@@ -407,6 +374,3 @@ class Session:
             holder=holder,
             grace_s=start.grace_s,
         )
-
-    def _emit(self, kind: type[events.Event], **fields: object) -> None:
-        self.hook(kind(job=self.options.job, session=self.start.session, **fields))  # type: ignore[arg-type]
