@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 
-from survivor.channel import Close, Start
+from survivor.channel import Close, Start, Write
 from survivor.errors import EXIT_FINISHED, UsageError
 from survivor.supervisor import events, wording
 from survivor.supervisor.console import Console
@@ -63,7 +64,7 @@ def open_session(
         start=start_message(options, job),
         hash_seed=str(job.record.hash_seed),
         tell=Teller(options=options, session=job.session.number, console=console, hook=hook),
-        lease=job.lease,
+        write=write_message(options, job),
     )
 
 
@@ -95,6 +96,21 @@ def start_message(options: RunOptions, job: OpenJob) -> Start:
         accept_changes=options.accept_changes,
         ignore=options.ignore,
         hide_hash_seed="PYTHONHASHSEED" not in os.environ,
+    )
+
+
+def write_message(options: RunOptions, job: OpenJob) -> Write:
+    """What the writer is told."""
+    start = start_message(options, job)
+    return Write(
+        store=start.store,
+        job=start.job,
+        session=start.session,
+        token=start.token,
+        origin=start.origin,
+        keep=start.keep,
+        holder=asdict(job.lease.holder),
+        grace_s=start.grace_s,
     )
 
 

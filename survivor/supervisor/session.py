@@ -12,8 +12,7 @@ import select
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from survivor.channel import (
     Close,
@@ -32,7 +31,6 @@ from survivor.channel import (
     Stopped,
     Write,
 )
-from survivor.checkpoint.lease import Lease
 from survivor.errors import EXIT_SAVED, JobRunningError, SurvivorError
 from survivor.supervisor import policy, wording
 from survivor.supervisor.keeper import Keeper
@@ -69,7 +67,7 @@ class Session:
         start: the first message to each child.
         hash_seed: ``PYTHONHASHSEED`` of each child.
         tell: to the user, and to the hook.
-        lease: kept alive while the session runs.
+        write: the first message to each writer.
         fds: handed on to each child.
         clock: monotonic seconds.
     """
@@ -78,7 +76,7 @@ class Session:
     start: Start
     hash_seed: str
     tell: Teller
-    lease: Lease
+    write: Write
     fds: tuple[int, ...] = ()
     clock: Callable[[], float] = time.monotonic
     refused: Refused | None = None
@@ -97,7 +95,7 @@ class Session:
         began_s = self.clock()
         limit_s = self.options.time_limit_s
         self._limit_at_s = None if limit_s is None else began_s + limit_s - self.options.grace_s
-        self._keeper = Keeper(self._write_message(), self.options.every_s, self.clock)
+        self._keeper = Keeper(self.write, self.options.every_s, self.clock)
         self._keeper.on_saved, self._keeper.on_problem = self._on_persisted, self._on_problem
         with self._keeper.closing_on_error():
             verdict = Verdict(kind="restart")
@@ -360,17 +358,3 @@ class Session:
         if isinstance(final, Snapped) and keeper.durable is not None and keeper.durable.seq >= final.seq:
             saved = replace(keeper.durable, seconds=keeper.durable.seconds + final.seconds)
         self.tell.stopped(self.stop_reason, saved, keeper.spool_folder if keeper.spooled else "")
-
-    def _write_message(self) -> Write:
-        start = self.start
-        holder: dict[str, Any] = asdict(self.lease.holder)
-        return Write(
-            store=start.store,
-            job=start.job,
-            session=start.session,
-            token=start.token,
-            origin=start.origin,
-            keep=start.keep,
-            holder=holder,
-            grace_s=start.grace_s,
-        )
