@@ -55,7 +55,6 @@ class Run:
     last: Message | None = None
     progressed: bool = False
     final: Saved | Snapped | None = None
-    ready: bool = False
 
 
 @dataclass(kw_only=True)
@@ -204,7 +203,6 @@ class Session:
             self.refused = message if isinstance(message, Refused) else self.refused
 
     def _on_ready(self, message: Ready, run: Run) -> None:
-        run.ready = True
         self._reached = max(self._reached, message.step)
         if message.checkpoint and self._keeper.newest is None:
             self.tell.newest.note(message, message.saved_at)
@@ -255,7 +253,7 @@ class Session:
                 self._pause(left_s if self._stop is not None else None, None)
                 self._heed(None)
         if keeper.lost is not None and verdict.kind != "refused":
-            self._on_lost()
+            self.refused = wording.lost(keeper.lost)
             return Verdict(kind="refused", exit_code=JobRunningError.exit_code)
         return verdict
 
@@ -297,17 +295,6 @@ class Session:
             return wording.crash_loop(self.options, verdict.cause, self._position())
         return None
 
-    def _on_lost(self) -> None:
-        """Another session has the job: nothing more of this one counts."""
-        lost = self._keeper.lost
-        assert lost is not None
-        self.refused = Refused(
-            error_type=JobRunningError.__name__,
-            message=lost.reason,
-            advice=lost.advice,
-            exit_code=JobRunningError.exit_code,
-        )
-
     def _presses(self, run: Run) -> bool:
         """Whether the newest snapshot must be written now, since the end is near."""
         if self._stop is None:
@@ -325,8 +312,7 @@ class Session:
                 StopRequest(reason="time limit", asked_at_s=now_s, grace_s=self.options.grace_s), child
             )
         if self._keeper.lost is not None and not isinstance(run.last, Refused):
-            self._on_lost()
-            run.last = self.refused
+            run.last = self.refused = wording.lost(self._keeper.lost)
             child.signal_group(signal.SIGKILL)
         if self._stop is not None and self._stop.left_s(now_s) == 0 and not child.has_ended:
             child.signal_group(signal.SIGKILL)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from survivor import errors
-from survivor.channel import Persisted, Ready, Refused, Saved
-from survivor.errors import CrashLoopError, SurvivorError
+from survivor.channel import Lost, Persisted, Ready, Refused, Saved
+from survivor.errors import CrashLoopError, JobRunningError, SurvivorError
 from survivor.supervisor.console import size_text, time_text
 from survivor.supervisor.options import RunOptions
 from survivor.supervisor.policy import Verdict
@@ -95,6 +95,14 @@ def refused(options: RunOptions, message: Refused) -> SurvivorError:
     error = cls(f"{options.job}: {message.message}", advice=message.advice)
     assert isinstance(error, SurvivorError)
     return error
+
+
+def lost(message: Lost) -> Refused:
+    """Another session has the job: nothing more of this one counts."""
+    error = JobRunningError(message.reason, advice=message.advice)
+    return Refused(
+        error_type=type(error).__name__, message=str(error), advice=error.advice, exit_code=error.exit_code
+    )
 
 
 def save_failed(options: RunOptions, reason: str, position: str, spool: str) -> str:
