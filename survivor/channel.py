@@ -51,6 +51,7 @@ class Start(Message):
         result_fd: where the pickled result is written, -1 for none.
         output_fd: shared memory for the transcript, -1 for none.
         user_sys_path: ``sys.path`` of a caller whose function is run.
+        root: folder of the user's own modules; "" for the script's, or for a module the working folder.
         main_file: ``__file__`` of that caller's ``__main__``, "" in a notebook.
     """
 
@@ -78,6 +79,7 @@ class Start(Message):
     output_fd: int = -1
     user_sys_path: tuple[str, ...] = ()
     main_file: str = ""
+    root: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,12 @@ from survivor.errors import EXIT_FINISHED, StoreError, UsageError
 from survivor.store import absolute
 from survivor.supervisor import events, wording
 from survivor.supervisor.console import Console
-from survivor.supervisor.job import OpenJob, open_job, read_source
+from survivor.supervisor.job import OpenJob, open_job
 from survivor.supervisor.options import RunOptions
 from survivor.supervisor.policy import Verdict
 from survivor.supervisor.session import Session
 from survivor.supervisor.signals import SignalInbox
+from survivor.supervisor.sources import read_source
 from survivor.supervisor.transcript import Transcript
 
 
@@ -88,6 +89,7 @@ def start_message(options: RunOptions, job: OpenJob) -> Start:
     return Start(
         kind=options.kind,
         target=options.target,
+        root=options.root,
         args=options.args,
         store=absolute(options.store),
         job=options.job,
