@@ -99,7 +99,7 @@ class Engine:
         self.clock = time.monotonic
         self.hooks = Hooks(self)
         self.replay: Replay | None = None
-        self.graphs = Graphs()
+        self.graphs = Graphs(link.warn)
         self.files = Files(self.scope)
         self.plan = Plan(settings, link)
         self.step = 0
@@ -123,6 +123,7 @@ class Engine:
         """Set up hooks and RNGs before the script's first line runs."""
         loaders.install()
         watch.install(self._trained)
+        self.graphs.install()
         self.hooks.install()
         self.files.install()
         if checkpoint is not None:
