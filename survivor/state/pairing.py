@@ -58,7 +58,9 @@ _FITS: dict[str, Callable[[list[Any], Any], bool]] = {
         isinstance(live, _NUMPY_RNGS) and type(live).__name__ == node[1] and rng.bits_name(live) == node[3]
     ),
     "python_rng": lambda node, live: isinstance(live, random.Random) and class_name(type(live)) == node[1],
-    "torch_rng": lambda node, live: isinstance(live, torch.Generator) and live.device.type == tensors.device(node[1]).type,
+    "torch_rng": lambda node, live: (
+        isinstance(live, torch.Generator) and live.device.type == tensors.device(node[1]).type
+    ),
     "tensor": tensors.fits_tensor,
     "array": tensors.fits_array,
     "table": lambda node, live: tables.handles(type(live)) and type(live).__name__ == node[1],
@@ -90,7 +92,7 @@ class Pairing:
         self._ticket = itertools.count()
 
     def pair(self, reference: Any, live: Any, least: int = _FIRST) -> None:
-        """Offer a live object for a reference, of rank ``least`` or later; nothing is changed before `value` is called."""
+        """Offer a live object for a reference, ranked ``least`` or later; nothing is changed before `value`."""
         if not isinstance(reference, list) or live is MISSING:
             return
         number = self._number(reference)

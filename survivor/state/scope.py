@@ -125,7 +125,7 @@ class Scope:
         return cls.__module__ in self.modules
 
     def add_codes(self, module: str, code: types.CodeType) -> None:
-        """Name the codes of a module: ``module:outer.inner``, and ``#1``, ``#2`` … behind where that is not the first."""
+        """Name the codes of a module: ``module:outer.inner``, with ``#1``, ``#2`` … where that is taken."""
         self.codes[module] = code
         counts: collections.Counter[str] = collections.Counter()
         waiting = [("", code)]

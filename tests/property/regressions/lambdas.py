@@ -1,4 +1,4 @@
-# open: one lambda taken for another
+# one lambda taken for another
 import torch
 w = torch.tensor([0.5, -0.25], requires_grad=True)
 def train(x):

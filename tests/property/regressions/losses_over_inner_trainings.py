@@ -1,4 +1,4 @@
-# open: a sum of losses is open while a loop of a called function trains on its own
+# a sum of losses is open while a loop of a called function trains on its own
 import torch
 w = torch.tensor([0.5, -0.25], requires_grad=True)
 def train(x):

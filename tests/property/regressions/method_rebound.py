@@ -1,4 +1,4 @@
-# open: the same method of another object
+# the same method of another object
 import torch
 w = torch.tensor([0.5, -0.25], requires_grad=True)
 def train(x):

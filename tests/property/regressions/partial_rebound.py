@@ -1,4 +1,4 @@
-# open: another partial under the same name
+# another partial under the same name
 import torch
 w = torch.tensor([0.5, -0.25], requires_grad=True)
 def train(x):

@@ -1,4 +1,4 @@
-# open: a name that was a view of another tensor gets a tensor of its own
+# a name that was a view of another tensor gets a tensor of its own
 import torch
 w = torch.tensor([0.5, -0.25], requires_grad=True)
 def train(x):
