@@ -234,8 +234,6 @@ class Engine:
             took = now - record.head_at
             site.body_s = took if site.body_s == 0.0 else 0.7 * site.body_s + 0.3 * took
         record.head_at = now
-        if self.graphs.watching:
-            self.graphs.tick(site.key)
         may_be_outer = site.outer or (site.hinted and not site.trains)
         if now >= self._due and now >= site.retry_at:
             taken = self._safe_point(record, now)
@@ -346,7 +344,7 @@ class Engine:
             return None
         # what one loop's iterations do to a graph says nothing of another's
         found = [(f"{path} ({record.site.key})", tensor) for path, tensor in taken.graph]
-        taken.level.open_paths.extend(self.graphs.open_paths(found))
+        taken.level.open_paths.extend(self.graphs.open_paths(found, record.number, record.done))
         self._capture_cost_s = max(self.clock() - begin, 0.7 * self._capture_cost_s)
         return taken
 

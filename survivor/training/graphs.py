@@ -11,19 +11,20 @@ PyTorch, so no script does.
 
 Of what is not spent only training can tell: a hook is put on the graph's node, and if a later backward pass runs
 through it, that place (a path in the state, indices left out) is known to be *used*. A place is known to be
-*dead* when it was let alone by two iterations with a backward pass and holds another graph by then,
-of which the old one is no part. One that only grows (a list of losses that nobody goes backward through) is taken
-as dead after many iterations, and the user is told so.
+*dead* when an iteration with a backward pass has twice put another graph there, of which the old one is no
+part, and nobody had used the old one. One that only grows (a list of losses that nobody goes backward through) is
+taken as dead after many iterations, and the user is told so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-_ITERATIONS_TO_TRUST = 2
+_REPLACEMENTS_TO_TRUST = 2
 #: The same for a place whose graph goes on growing: longer than people accumulate.
 _ITERATIONS_OF_GROWTH = 64
 #: Backward passes after which the graph that a loop left when it ended is taken as dead.
@@ -33,19 +34,33 @@ _MOST_NODES = 2000
 _SPENT = ("backward through the graph a second time", "modified by an inplace operation")
 
 
+@dataclass
+class Head:
+    """A moment of a loop: the running loop by its number, bodies that have ended, backward passes so far."""
+
+    loop: int
+    done: int
+    backwards: int
+
+    def follows(self, other: Head) -> bool:
+        """Whether one iteration, with a backward pass in it, lies between."""
+        return self.loop == other.loop and self.done == other.done + 1 and self.backwards > other.backwards
+
+
+@dataclass
 class _Place:
     """What is being seen of one place.
 
     Attributes:
-        numbers: of the nodes that its tensors hung on; the nodes themselves would keep their graphs in memory.
-        iterations: of its loop since then that had a backward pass.
-        since: value of `Graphs.backwards` then.
+        head: where it was seen last.
+        numbers: of the nodes that its tensors hung on then; the nodes themselves would keep their graphs in memory.
+        replaced, grown: iterations in which its graph was exchanged for another, or became part of a larger one.
     """
 
-    def __init__(self, nodes: list[Any], since: int) -> None:
-        self.numbers = {node._sequence_nr() for node in nodes}
-        self.iterations = 0
-        self.since = since
+    head: Head
+    numbers: set[int]
+    replaced: int = 0
+    grown: int = 0
 
 
 class Graphs:
@@ -63,7 +78,6 @@ class Graphs:
         self._used: set[str] = set()
         self._dead: set[str] = set()
         self._places: dict[str, _Place] = {}
-        self._seen: dict[str, int] = {}
         self._saved_names: dict[type, list[str]] = {}
         self._hooked = False
 
@@ -78,22 +92,9 @@ class Graphs:
 
         hooks.__enter__ = noticed  # type: ignore[method-assign]
 
-    @property
-    def watching(self) -> bool:
-        """Whether some place is still being observed."""
-        return bool(self._places)
-
-    def tick(self, loop: str) -> None:
-        """A head of the loop of that key: it tells of the places found at its own heads only."""
-        if self._seen.get(loop) == self.backwards:
-            return
-        self._seen[loop] = self.backwards
-        for path, place in self._places.items():
-            if path.endswith(f"({loop})"):
-                place.iterations += 1
-
-    def open_paths(self, found: list[tuple[str, torch.Tensor]]) -> list[str]:
+    def open_paths(self, found: list[tuple[str, torch.Tensor]], loop: int = 0, done: int = 0) -> list[str]:
         """The places, of those found at a head, whose graph is used by what follows, or may be."""
+        head = Head(loop, done, self.backwards)
         groups: dict[str, list[Any]] = {}
         usable: set[Any] = set()
         for path, tensor in found:
@@ -101,25 +102,31 @@ class Graphs:
             self._watch(path, node)  # belief is checked as long as it is relied on
             if not self._is_spent(node, usable):
                 groups.setdefault(path, []).append(node)
-        return [path for path, nodes in groups.items() if not self._is_dead(path, nodes)]
+        return [path for path, nodes in groups.items() if not self._is_dead(path, nodes, head)]
 
-    def _is_dead(self, path: str, nodes: list[Any]) -> bool:
+    def _is_dead(self, path: str, nodes: list[Any], head: Head) -> bool:
         if path in self._used:
             return False
         if path in self._dead:
             return True
-        place = self._places.setdefault(path, _Place(nodes, self.backwards))
-        if place.iterations >= _ITERATIONS_TO_TRUST:
-            if not _contains(nodes, place.numbers):
-                self._trust(path)
-                return True
-            if place.iterations >= _ITERATIONS_OF_GROWTH:
-                self._warn(
-                    f"{path} has kept its autograd graph for {place.iterations} iterations without a backward pass "
-                    "through it: it is carried without the graph; detach() what is only kept to look at"
-                )
-                self._trust(path)
-                return True
+        numbers = {node._sequence_nr() for node in nodes}
+        place = self._places.setdefault(path, _Place(head, numbers))
+        if head.follows(place.head):
+            if _contains(nodes, place.numbers):
+                place.grown, place.replaced = place.grown + 1, 0
+            else:
+                place.replaced += 1
+        place.head, place.numbers = head, numbers
+        if place.replaced >= _REPLACEMENTS_TO_TRUST:
+            self._trust(path)
+            return True
+        if place.grown >= _ITERATIONS_OF_GROWTH:
+            self._warn(
+                f"{path} has kept its autograd graph for {place.grown} iterations without a backward pass "
+                "through it: it is carried without the graph; detach() what is only kept to look at"
+            )
+            self._trust(path)
+            return True
         return False
 
     def _trust(self, path: str) -> None:
@@ -134,7 +141,7 @@ class Graphs:
 
     def _was_left_alone(self, path: str) -> bool:
         place = self._places.get(path)
-        return place is not None and self.backwards - place.since >= _PASSES_TO_TRUST
+        return place is not None and self.backwards - place.head.backwards >= _PASSES_TO_TRUST
 
     def used(self, paths: list[str]) -> bool:
         """Whether one of the places is known to be used by later iterations."""
@@ -149,8 +156,10 @@ class Graphs:
             self._places.pop(path, None)
             if path in self._dead:
                 self._dead.discard(path)
-                self._warn(f"{path} was carried without its autograd graph, which is used after all: "
-                           "a checkpoint made since may not resume exactly; the next ones will")
+                self._warn(
+                    f"{path} was carried without its autograd graph, which is used after all: "
+                    "a checkpoint made before may not resume exactly; the next ones will"
+                )
 
         node.register_prehook(used)
 
