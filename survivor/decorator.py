@@ -118,7 +118,7 @@ def _run(function: Callable[..., Any], args: Any, kwargs: Any, options: dict[str
             user_sys_path=tuple(sys.path),
             main_file=getattr(sys.modules["__main__"], "__file__", None) or "",
         )
-        session.fds = (call.fileno(), result.fileno())
+        session.fds += (call.fileno(), result.fileno())
         verdict = session.run(inbox)
         close(job, verdict, session, console)
         result.seek(0)

@@ -39,8 +39,14 @@ class OpenJob:
     session: SessionRecord
     lease: Lease
 
-    def close(self, outcome: str, reason: str, exit_code: int) -> None:
+    def close(self, outcome: str, reason: str, exit_code: int, output: dict[str, object] | None = None) -> None:
         """Record how the session ended and give the lease back.
+
+        Args:
+            outcome: the verdict's kind.
+            reason: in words.
+            exit_code: of the process.
+            output: the last of what was printed, as `Transcript.tail` gives it.
 
         Raises:
             StoreError: the store refused.
@@ -48,7 +54,9 @@ class OpenJob:
         if outcome == "finished" and not self.record.finished:
             self.record = replace(self.record, finished=True)
             self.record.write(self.repository)
-        self.session.end(self.repository, reason, {"outcome": outcome, "exit_code": exit_code})
+        self.session.end(
+            self.repository, reason, {"outcome": outcome, "exit_code": exit_code, "output": output or {}}
+        )
         self.lease.release()
 
 

@@ -74,6 +74,7 @@ class Record:
         number: tells this running loop from all others of the process.
         level: the state at the head of the current iteration, when a loop inside may need it.
         entered_at, head_at: times (monotonic, seconds) of the entry and of the last head.
+        head_at_byte: offset of that head in the frame's bytecode.
         how: how it ends, see `Ended`; "" while it runs.
         driven: it was put in the middle of a body, see `survivor.state.generators`.
         forced: while it is positive the test of a ``while`` is taken as true, see `Hooks.forced`.
@@ -96,6 +97,7 @@ class Record:
     number: int = field(default_factory=itertools.count().__next__)
     entered_at: float = 0.0
     head_at: float = 0.0
+    head_at_byte: int = -1
     context: Context = field(default_factory=Context)
 
     @property
