@@ -104,7 +104,7 @@ class Engine:
         self.clock = time.monotonic
         self.hooks = Hooks(self)
         self.replay: Replay | None = None
-        self.graphs = Graphs()
+        self.graphs = Graphs(link.warn)
         self.files = Files(self.scope)
         self.plan = Plan(settings, link)
         self.step = 0
@@ -129,6 +129,7 @@ class Engine:
         """Set up hooks and RNGs before the script's first line runs."""
         loaders.install()
         watch.install(self._trained)
+        self.graphs.install()
         self.hooks.install()
         self.files.install()
         if checkpoint is not None:
@@ -167,7 +168,9 @@ class Engine:
         """
         if self.replay is not None:
             self.replay.never_reached()
-        if self._end is not None and self._end.step == self.step:
+        # all that could have used a graph has run by now, so nothing need be learned of it first
+        paths = [path for past in self.hooks.root.ended if past.level for path in past.level.open_paths]
+        if self._end is not None and self._end.step == self.step and not self.graphs.used(paths):
             self.link.save(self._end, final=False)
 
     def request_stop(self, reason: str) -> None:
@@ -248,8 +251,6 @@ class Engine:
             took = now - record.head_at
             site.body_s = took if site.body_s == 0.0 else 0.7 * site.body_s + 0.3 * took
         record.head_at = now
-        if self.graphs.watching:
-            self.graphs.tick(site.key)
         may_be_outer = site.outer or (site.hinted and not site.trains)
         if now >= self._due and now >= site.retry_at:
             taken = self._safe_point(record, now)
@@ -276,7 +277,7 @@ class Engine:
 
     def _end_snapshot(self, record: Record) -> Snapshot | None:
         """The state where an outermost training loop has ended, which no head comes after."""
-        if not self._closed(self.hooks.root):
+        if any(past.level is None for past in self.hooks.root.ended):
             return None
         blobs: dict[str, Blob] = {}
         document = self._document([], [_ended_part(self.hooks.root, 0, blobs)])
@@ -372,7 +373,7 @@ class Engine:
             return None
         # what one loop's iterations do to a graph says nothing of another's
         found = [(f"{path} ({record.site.key})", tensor) for path, tensor in taken.graph]
-        taken.level.open_paths.extend(self.graphs.open_paths(found))
+        taken.level.open_paths.extend(self.graphs.open_paths(found, record.number, record.done))
         self._capture_cost_s = max(self.clock() - begin, 0.7 * self._capture_cost_s)
         return taken
 
