@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import asdict, replace
 
 from survivor.channel import Close, Start, Write
 from survivor.errors import EXIT_FINISHED, UsageError
+from survivor.store import absolute
 from survivor.supervisor import events, wording
 from survivor.supervisor.console import Console
-from survivor.supervisor.job import OpenJob, open_job, read_source
+from survivor.supervisor.job import OpenJob, open_job
 from survivor.supervisor.options import RunOptions
 from survivor.supervisor.policy import Verdict
 from survivor.supervisor.session import Session
 from survivor.supervisor.signals import SignalInbox
+from survivor.supervisor.sources import read_source
 from survivor.supervisor.telling import Teller
+from survivor.supervisor.transcript import Transcript
 
 
 def run_job(options: RunOptions) -> int:
@@ -59,9 +61,12 @@ def open_session(
     job = open_job(options, source, console, inbox.wait)
     if job is None:
         return None
+    transcript = Transcript()
     return Session(
         options=options,
-        start=start_message(options, job),
+        start=replace(start_message(options, job), output_fd=transcript.fd),
+        fds=(transcript.fd,),
+        transcript=transcript,
         hash_seed=str(job.record.hash_seed),
         tell=Teller(options=options, session=job.session.number, console=console, hook=hook),
         write=write_message(options, job),
@@ -83,8 +88,9 @@ def start_message(options: RunOptions, job: OpenJob) -> Start:
     return Start(
         kind=options.kind,
         target=options.target,
+        root=options.root,
         args=options.args,
-        store=str(Path(options.store).absolute()),
+        store=absolute(options.store),
         job=options.job,
         session=job.session.number,
         token=job.lease.token,
@@ -95,6 +101,9 @@ def start_message(options: RunOptions, job: OpenJob) -> Start:
         allow_partial=options.allow_partial,
         accept_changes=options.accept_changes,
         ignore=options.ignore,
+        keep=options.keep,
+        keep_hourly=options.keep_hourly,
+        keep_best=options.keep_best,
         hide_hash_seed="PYTHONHASHSEED" not in os.environ,
     )
 
@@ -109,6 +118,8 @@ def write_message(options: RunOptions, job: OpenJob) -> Write:
         token=start.token,
         origin=start.origin,
         keep=start.keep,
+        keep_hourly=start.keep_hourly,
+        keep_best=start.keep_best,
         holder=asdict(job.lease.holder),
         grace_s=start.grace_s,
     )
@@ -127,6 +138,10 @@ def tell(session: Session, verdict: Verdict, console: Console) -> None:
 def close(verdict: Verdict, session: Session, console: Console) -> None:
     """Record the end; a store that refuses even that changes nothing for the user's program."""
     reason = verdict.cause or session.stop_reason or verdict.kind
-    problem = session.close(Close(outcome=verdict.kind, reason=reason, exit_code=verdict.exit_code))
+    printed = verdict.kind in ("finished", "failed")  # otherwise it will be printed again
+    output = session.transcript.tail() if printed else {}
+    problem = session.close(
+        Close(outcome=verdict.kind, reason=reason, exit_code=verdict.exit_code, output=output)
+    )
     if problem:
         console.warn(f"the end of this session could not be recorded: {problem}")

@@ -12,7 +12,7 @@ import select
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from survivor.channel import (
     Close,
@@ -39,6 +39,7 @@ from survivor.supervisor.policy import StopRequest, Verdict
 from survivor.supervisor.process import Child
 from survivor.supervisor.signals import STOP_SIGNALS, SignalInbox
 from survivor.supervisor.telling import Teller
+from survivor.supervisor.transcript import Transcript
 
 #: How often a child that was killed is looked at until it is gone (a hung mount can keep it a while).
 _KILLED_POLL_S = 0.05
@@ -68,6 +69,7 @@ class Session:
         tell: to the user, and to the hook.
         write: the first message to each writer.
         fds: handed on to each child.
+        transcript: what the children print, shared with them.
         clock: monotonic seconds.
     """
 
@@ -77,6 +79,7 @@ class Session:
     tell: Teller
     write: Write
     fds: tuple[int, ...] = ()
+    transcript: Transcript = field(default_factory=Transcript)
     clock: Callable[[], float] = time.monotonic
     refused: Refused | None = None
     failed: Failed | None = None

@@ -105,7 +105,7 @@ class Writer:
             session=write.session,
             token=write.token,
             origin=write.origin,
-            retention=Retention(keep=write.keep),
+            retention=Retention(keep=write.keep, hourly=write.keep_hourly, best=write.keep_best),
         )
         self._reader = Reader(write.arena)
         self._lease = Lease(self._repository.store, write.job, Holder(**write.holder)) if write.holder else None
@@ -181,7 +181,7 @@ class Writer:
             if record is None or mine is None:
                 return Closed(problem="its records are gone")
             job = OpenJob(repository=self._repository, record=record, session=mine, lease=self._lease)
-            job.close(message.outcome, message.reason, message.exit_code)
+            job.close(message.outcome, message.reason, message.exit_code, message.output)
         except StoreError as error:
             return Closed(problem=str(error))
         return Closed()

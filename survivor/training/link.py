@@ -38,6 +38,7 @@ from survivor.channel import (
 )
 from survivor.checkpoint.snapshot import Snapshot
 from survivor.errors import EXIT_SAVED, FormatError, JobRunningError, StoreError, SurvivorError
+from survivor.training import output
 from survivor.training.ending import flush_everything
 
 #: Out of the way of the low numbers that the user's own files get.
@@ -85,18 +86,20 @@ class Link:
 
     # ------------------------------------------------------------------ for the engine
 
-    def save(self, snapshot: Snapshot, *, final: bool) -> None:
+    def save(self, snapshot: Snapshot, *, final: bool, needed: bool = False) -> None:
         """Take ``snapshot``: into the arena, from where the writer makes it durable, or to the store by ourselves.
 
-        Nothing is taken where the arena is busy and a later safe point does as well. A store that fails is
-        told and survived.
+        Nothing is taken where the arena is busy and a later safe point does as well. One that is ``needed`` is
+        itself made a checkpoint, though a later one may follow soon. A store that fails is told and survived.
         """
         if self.is_forked:
             return
         flush_everything()
+        transcript = output.current()
+        snapshot = snapshot if transcript is None else transcript.attach(snapshot)
         begin = time.monotonic()
         # how the script started, and checkpoints at every safe point, count only when they are durable
-        wait = snapshot.step == 0 or self.start.every_s == 0
+        wait = needed or snapshot.step == 0 or self.start.every_s == 0
         if self._publisher is not None and not self._orphaned:
             try:
                 held = self._publish(self._publisher, snapshot, must=final or wait)

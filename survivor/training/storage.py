@@ -32,7 +32,7 @@ class Storage:
             session=start.session,
             token=start.token,
             origin=start.origin,
-            retention=Retention(keep=start.keep),
+            retention=Retention(keep=start.keep, hourly=start.keep_hourly, best=start.keep_best),
         )
 
     def newest(self, warn: Callable[[str], None]) -> Checkpoint | Loaded | None:
