@@ -109,7 +109,6 @@ class Engine:
         self.plan = Plan(settings, link)
         self.step = 0
         self._due = 0.0
-        self._best_is_due = False
         self._stop_reason: str | None = None
         self._capture_cost_s = 0.0
         self._unknown_levels_s = 0.0
@@ -190,7 +189,6 @@ class Engine:
         """Note metrics; a new best is saved at the next safe point, where the state is still what was measured."""
         if self.replay is None and self.metrics.report(values):
             self._due = min(self._due, self.clock())
-            self._best_is_due = True
 
     def open_iterator(self, iterable: Iterable[Any]) -> Iterator[Any]:
         """The iterator of a loop that is entered."""
@@ -389,10 +387,8 @@ class Engine:
                 record.site.retry_at = now + _RETRY_FACTOR * (self.clock() - now)
             self.plan.postponed(blocked or self.graphs.why, since=now - self._due)
             return None
-        self.link.save(
-            self._snapshot(record, chain, taken), final=self._stop_reason is not None, needed=self._best_is_due
-        )
-        self._best_is_due = False
+        snapshot, best = self._snapshot(record, chain, taken), self.metrics.take_improved()
+        self.link.save(snapshot, final=self._stop_reason is not None, needed=best)
         if self._stop_reason is not None:
             self.link.leave()
         end = self.clock()
