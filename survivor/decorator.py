@@ -94,13 +94,14 @@ def _run(function: Callable[..., Any], args: Any, kwargs: Any, options: dict[str
     """One call: a session of the function's job."""
     import cloudpickle
 
+    from survivor import pickling
     from survivor.supervisor.console import Console
     from survivor.supervisor.run import close, open_session
     from survivor.supervisor.signals import SignalInbox
 
     settings = _settings(function, args, kwargs, options)
     console = Console(quiet=settings.quiet)
-    payload = cloudpickle.dumps((function, args, kwargs))
+    payload = pickling.dumps((function, args, kwargs))
     with (
         SignalInbox() as inbox,
         _memory_file("survivor-call", payload) as call,
@@ -108,7 +109,7 @@ def _run(function: Callable[..., Any], args: Any, kwargs: Any, options: dict[str
     ):
         opened = open_session(settings, _source(function), console, inbox)
         assert opened is not None, "a function's job is never too finished to be called"
-        job, session = opened
+        session = opened
         session.start = replace(
             session.start,
             args=tuple(sys.argv),
@@ -119,7 +120,7 @@ def _run(function: Callable[..., Any], args: Any, kwargs: Any, options: dict[str
         )
         session.fds += (call.fileno(), result.fileno())
         verdict = session.run(inbox)
-        close(job, verdict, session, console)
+        close(verdict, session, console)
         result.seek(0)
         data = result.read()
     if verdict.kind == "saved":
