@@ -67,7 +67,7 @@ class Teller:
 
     def problem(self, reason: str, spool: str) -> None:
         """The store took no checkpoint."""
-        self.console.warn(wording.save_failed(self.options, reason, self.newest.position, spool))
+        self.console.warn(wording.save_failed(self.options, reason, self.newest, time.time(), spool))
 
     def noticed(self, request: StopRequest) -> None:
         """The session is asked to end."""
