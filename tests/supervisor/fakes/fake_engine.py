@@ -52,6 +52,7 @@ class Engine:
 
     def steps(self, n):
         for i in range(self.first, n):
+            self.link.beat(time.monotonic())
             if self.stop:
                 self.save(i, final=True)
                 self.link.leave()
