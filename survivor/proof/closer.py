@@ -102,6 +102,7 @@ class Closer:
             return
         if not different.leaves:
             different.leaves = compare.differing(state, other)[0]
+        different.leaves.sort(key=lambda leaf: _rank(leaf, state.values))
         self._values(different, state.values, other.values)
 
     def _values(self, different: Divergence, expected: dict[str, Any], found: dict[str, Any]) -> None:
@@ -129,6 +130,16 @@ class Closer:
             who = "" if mine and other else " (in the plain run only)" if mine else " (in the resumed run only)"
             return f"{at[0]}:{at[1]}: {text}{who}"
         return ""
+
+
+def _rank(leaf: Leaf, values: dict[str, Any]) -> int:
+    """The nearer to a cause the lower: generators and plain values before tensors, results last."""
+    kept = values.get(leaf.expected_key) or {}
+    if leaf.path.endswith(".grad") or "loss" in leaf.path:
+        return 3
+    if "dtype" in kept:
+        return 2
+    return 0 if any(word in str(kept.get("text", "")) for word in ("PCG64", "MT19937", "Philox", "SFC64")) else 1
 
 
 def _at(trace: Trace, index: int) -> tuple[Event, State | None] | None:

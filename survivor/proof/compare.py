@@ -60,6 +60,11 @@ class Divergence:
     since: int = 0
     detail: list[str] = field(default_factory=list)
 
+    @property
+    def at_step(self) -> int:
+        """The optimizer step that it happened in, from 1."""
+        return self.step + (self.kind in "DBG" and self.stage not in ("output", "files"))
+
 
 STAGES = {"D": "batch", "B": "loss", "G": "loss", "S": "step"}
 
@@ -138,6 +143,8 @@ def by_itself(first: Trace, second: Trace) -> tuple[Divergence | None, frozenset
                 harmless[general(leaf.expected_key or leaf.found_key)] = leaf
             continue
         different.since = a.index - 1
+        unused = _unused(first)
+        different.streams = [name for name in different.streams if name not in unused]
         # what differed before, without an effect yet, is nearer to the cause
         different.leaves = [*begun, *(leaf for leaf in different.leaves if leaf not in begun)]
         return different, frozenset()
@@ -146,6 +153,13 @@ def by_itself(first: Trace, second: Trace) -> tuple[Divergence | None, frozenset
         last = shorter[-1] if shorter else None
         return Divergence("order", len(shorter), last.steps if last else 0, since=len(shorter)), frozenset()
     return None, frozenset(harmless) | {stream_key(name) for name in streams}
+
+
+def _unused(trace: Trace) -> set[str]:
+    """The random streams that nobody drew from after the first event."""
+    end = trace.end
+    before = trace.events[0].streams
+    return {name for name in before if end is not None and end.streams.get(name) == before[name]}
 
 
 def stream_key(name: str) -> str:

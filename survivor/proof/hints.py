@@ -86,7 +86,7 @@ CATALOGUE = (
 
 def find(divergence: Divergence, findings: Sequence[Finding], *, itself: bool) -> tuple[str, Finding | None]:
     """The likeliest cause in words, and the place in the source that points to it."""
-    first = {}
+    first: dict[str, Finding] = {}
     for finding in findings:
         first.setdefault(finding.key, finding)
     fitting = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 from signal import Signals
@@ -61,14 +62,15 @@ def _special(events: Sequence[Event]) -> dict[int, str]:
         if place:
             found.setdefault(place, why)
     found.setdefault(steps[0].index, "after the first step")
-    return {place: why for place, why in found.items() if place <= events[-1].index - _TAIL} or {middle.index: "only one"}
+    last = events[-1].index - _TAIL
+    return {place: why for place, why in found.items() if place <= last} or {middle.index: "in the middle"}
 
 
 def _in_window(events: Sequence[Event]) -> int:
     """A backward pass that is followed by another before the optimizer steps, late enough to be learnt."""
     found = 0
     beats = [event for event in events if event.kind in "BS"]
-    for a, b in zip(beats, beats[1:], strict=False):
+    for a, b in itertools.pairwise(beats):
         if a.kind == b.kind == "B" and any(event.kind == "S" for event in beats):
             found = a.index
             if a.index > len(events) // 3:

@@ -1,4 +1,4 @@
-"""What was printed, and the files that were written: compared with two plain runs, so that a clock's times don't count."""
+"""What was printed and which files were written, compared with two plain runs, so that a clock's times don't count."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Printed:
 
 
 def printed_by(job: Job) -> str:
-    """What the sessions of an interrupted run have printed, each up to the checkpoint that the next one went on from."""
+    """What an interrupted run has printed: of each session what stood at the checkpoint that the next went on from."""
     text = b""
     ends: dict[int, int] = {0: 0}  # engine's step -> length of the output at that checkpoint
     for session in job.sessions:
@@ -133,16 +133,14 @@ class Files:
                 return Divergence("files", kind=name, expected=f"{len(content)} bytes", found="no such file")
             other = found[name].read_bytes()
             if other != content:
-                return Divergence("files", kind=name, **_difference(content, other))
+                expected, seen = _difference(content, other)
+                return Divergence("files", kind=name, expected=expected, found=seen)
         return None
 
 
-def _difference(content: bytes, other: bytes) -> dict[str, str]:
+def _difference(content: bytes, other: bytes) -> tuple[str, str]:
     mine, theirs = content.splitlines(), other.splitlines()
     for i, (a, b) in enumerate(zip(mine, theirs, strict=False)):
         if a != b and a.isascii() and b.isascii():
-            return {
-                "expected": f"line {i + 1}: {a.decode()[:120]}",
-                "found": f"line {i + 1}: {b.decode()[:120]}",
-            }
-    return {"expected": f"{len(content)} bytes", "found": f"{len(other)} bytes"}
+            return f"line {i + 1}: {a.decode()[:120]}", f"line {i + 1}: {b.decode()[:120]}"
+    return f"{len(content)} bytes", f"{len(other)} bytes"

@@ -109,7 +109,7 @@ class Report:
     def _failure(self) -> list[str]:
         different = self.divergence
         heads = {
-            "by itself": "is not deterministic by itself: two plain runs differ, so nothing can be said of a resumed one",
+            "by itself": "is not deterministic by itself: two plain runs differ, and the resume is not to blame",
             "refused": "can't be resumed: survivor refuses to train it",
             "failed": "could not be verified",
         }
@@ -122,7 +122,7 @@ class Report:
         elif different.stage == "files":
             lines.append(f"  file:             {different.kind}")
         elif different.stage not in ("crash", "refused", "lost"):
-            when = f"after {different.step} steps" if different.stage == "restore" else f"step {different.step}"
+            when = f"after {different.step} steps" if different.stage == "restore" else f"step {different.at_step}"
             lines.append(f"  where:            {when} (event {different.index})")
         if self.where:
             lines.append(f"  the run:          {self.where}")

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from survivor.proof.trace import Trace
 from survivor.proof.workplace import Workplace
 
+Role = Literal["plain", "child"]
 _HOME = Path(__file__).parent.parent.parent
 _PRELOAD = str(Path(__file__).parent / "preload")
 #: Sessions after the first begin with other random seeds than the first, so that what isn't put back shows.
@@ -36,6 +37,10 @@ class Target:
         steps: optimizer steps after which a run is over; ``None`` for all.
         run_options: further options of ``survivor run``.
         driver: the words are those of a driver that starts a pickled function, see `survivor.testing`.
+        roots: folders whose modules are the user's own; the script's by default.
+        source: file to look for causes in; the script by default.
+        name: what is verified, for people; the words by default.
+        job: name of the interrupted runs' jobs.
     """
 
     words: tuple[str, ...]
@@ -46,6 +51,15 @@ class Target:
     run_options: tuple[str, ...] = ()
     driver: bool = False
     roots: tuple[str, ...] = ()
+    name: str = ""
+    source: Path | None = None
+    job: str = "verify"
+
+    @property
+    def sources(self) -> tuple[Path, Path]:
+        """A folder and a script in it, to look for causes in."""
+        script = self.source or self.folder / self.words[0]
+        return script.parent, script
 
 
 @dataclass(frozen=True)
@@ -133,14 +147,15 @@ class Runner:
 
     def session(self, job: Job, kill: Kill | None, asked: Asked) -> Session:
         """The next session of an interrupted run."""
+        target = self.target
         number = len(job.sessions) + 1
         store, events = job.place.root / "store", job.place.root / f"events{number}"
-        if self.target.driver:
-            words = [sys.executable, *self.target.words, "survive", str(store), str(events)]
+        if target.driver:
+            words = [sys.executable, *target.words, "survive", str(store), str(events)]
         else:
-            options = ["--store", str(store), "--job", "verify", "--every", "0", "--max-restarts", "0"]
-            options += ["--events", str(events), *self.target.run_options]
-            words = [sys.executable, "-c", _START, "run", *options, *self.target.words]
+            options = ["--store", str(store), "--job", target.job, "--every", "0", "--max-restarts", "0"]
+            options += ["--events", str(events), *target.run_options]
+            words = [sys.executable, "-c", _START, "run", *options, *target.words]
         strike = {"event": kill.event, "signal": int(kill.signal)} if kill else None
         more = {"strike": strike, "events": str(events), "places": job.places}
         session = self._start(job.place, words, "child", number, asked, **more)
@@ -152,7 +167,7 @@ class Runner:
         return session
 
     def _start(
-        self, place: Workplace, words: list[str], role: Literal["plain", "child"], number: int, asked: Asked, **more: Any
+        self, place: Workplace, words: list[str], role: Role, number: int, asked: Asked, **more: Any
     ) -> Session:
         target = self.target
         seed = target.seed

@@ -7,13 +7,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_SEEDERS = ("manual_seed", "manual_seed_all", "seed", "seed_everything", "set_seed", "default_rng", "Random", "RandomState")
-_CLOCKS = ("time", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "process_time", "now", "utcnow")
+_SEEDERS = (
+    "manual_seed",
+    "manual_seed_all",
+    "seed",
+    "seed_everything",
+    "set_seed",
+    "default_rng",
+    "Random",
+    "RandomState",
+)
+_CLOCKS = "time time_ns perf_counter perf_counter_ns monotonic monotonic_ns process_time now utcnow".split()
 _GENERATORS = ("default_rng", "RandomState", "Random", "PCG64", "Philox", "SFC64", "MT19937")
-_ENTROPY = ("urandom", "getrandom", "token_bytes", "token_hex", "randbits", "randbelow", "uuid4", "uuid1", "SystemRandom")
+_ENTROPY = "urandom getrandom token_bytes token_hex randbits randbelow uuid4 uuid1 SystemRandom".split()
 _ADDS = ("scatter_add_", "scatter_add", "index_add_", "index_add", "scatter_reduce_", "bincount", "index_put_", "put_")
 _LISTINGS = ("listdir", "scandir", "glob", "iglob", "rglob", "iterdir")
-_FLAGS = ("set_default_dtype", "set_grad_enabled", "use_deterministic_algorithms", "set_float32_matmul_precision", "seterr")
+_FLAGS = "set_default_dtype set_grad_enabled use_deterministic_algorithms set_float32_matmul_precision seterr".split()
 #: Names that are found wherever they are called.
 _CALLS = {
     **dict.fromkeys(_ENTROPY, "entropy"),
@@ -86,7 +95,9 @@ def _imported(tree: ast.AST, folder: Path) -> list[Path]:
 
 
 def _last(function: ast.expr) -> str:
-    return function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
 
 
 def _first(function: ast.expr) -> str:
@@ -145,10 +156,11 @@ class _Scan:
             yield f"builtin-{name}", node
         if name in _LISTINGS and not self._is_sorted(node):
             yield "unsorted-listing", node
-        if isinstance(node.func, ast.Name) and name in ("list", "tuple", "enumerate") and node.args:
-            if self._is_set(node.args[0]):
-                yield "set-order", node
-        if name == "open" and any(isinstance(a, ast.Constant) and "a" in str(a.value) for a in node.args[1:2]):
+        plain = isinstance(node.func, ast.Name)
+        if plain and name in ("list", "tuple", "enumerate") and node.args and self._is_set(node.args[0]):
+            yield "set-order", node
+        mode = ast.unparse(node.args[1]) if len(node.args) > 1 else ""
+        if name == "open" and ("O_APPEND" in mode or mode in ("'a'", "'ab'", "'a+'", "'ab+'")):
             yield "appended-file", node
         if name == "DataLoader" and any(k.arg == "num_workers" and not _is_zero(k.value) for k in node.keywords):
             yield "workers", node

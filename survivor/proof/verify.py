@@ -1,4 +1,4 @@
-"""The proof: two plain runs, then interrupted ones, compared as they come; the first difference is looked at closely."""
+"""The proof: two plain runs, then interrupted ones, compared as they come, and a close look at the first difference."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import hashlib
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 
 from survivor.errors import EXIT_SAVED, NotResumableError
-from survivor.proof import compare, hints, points, printed, sources
+from survivor.proof import compare, hints, points, sources
 from survivor.proof.closer import Closer
 from survivor.proof.compare import Divergence, Reference
+from survivor.proof.printed import Files, Printed, compare_output, printed_by
 from survivor.proof.report import Report, Row
 from survivor.proof.runs import Asked, Job, Kill, Runner, Session, Target
 from survivor.proof.trace import Mark, State
+from survivor.proof.workplace import Workplace
 
 DEFAULT_KILLS = 6
 #: Share of a plain run's time that walking its state may take before it's walked at fewer steps.
@@ -54,8 +56,8 @@ class _Plain:
 
     session: Session
     reference: Reference
-    printed: printed.Printed
-    files: printed.Files
+    printed: Printed
+    files: Files
     home: Path
 
 
@@ -72,7 +74,7 @@ class Proof:
         self._target = target
         self._options = options
         self._say = say
-        self._report = Report(" ".join(target.words))
+        self._report = Report(target.name or " ".join(target.words))
         self._asked = Asked(sample=options.sample)
         self._lock = threading.Lock()
         self.digests: dict[str, str] = {}
@@ -129,19 +131,21 @@ class Proof:
             return None
         return self._learned(first, second, masked, (place, other))
 
-    def _learned(self, first: Session, second: Session, masked: frozenset[str], places: Sequence[object]) -> _Plain:
+    def _learned(
+        self, first: Session, second: Session, masked: frozenset[str], places: tuple[Workplace, Workplace]
+    ) -> _Plain:
         place, other = places
-        home = place.work  # type: ignore[attr-defined]
-        output = printed.Printed.learn(first.out, second.out.replace(str(other.work), str(home)))  # type: ignore[attr-defined]
-        files = printed.Files.learn(place, other)  # type: ignore[arg-type]
+        home = place.work
+        output = Printed.learn(first.out, second.out.replace(str(other.work), str(home)))
+        files = Files.learn(place, other)
         report = self._report
         if masked:
             names = sorted({key.partition("|")[2] for key in masked})
-            report.notes.append(f"not compared, since it differs between two plain runs as well: {', '.join(names[:6])}")
+            report.notes.append(f"not compared, as it differs between two plain runs too: {', '.join(names[:6])}")
         if not output.comparable:
             report.notes.append("printed lines were not compared: two plain runs print differently")
         elif output.left_out:
-            report.notes.append(f"{output.left_out} printed lines hold numbers that differ between two plain runs as well")
+            report.notes.append(f"{output.left_out} printed lines hold numbers that differ between two plain runs too")
         if files.left_out and self._target.steps is None:
             report.notes.append(f"files not compared: {', '.join(files.left_out[:6])}")
         reference = Reference(first.trace, masked)
@@ -194,9 +198,7 @@ class Proof:
             self._hint(different, itself=False)
 
     def _hint(self, different: Divergence, *, itself: bool) -> None:
-        script = self._target.folder / self._target.words[0]
-        roots = [Path(root) for root in self._target.roots] or [script.parent]
-        findings = sources.scan(roots[0], script)
+        findings = sources.scan(*self._target.sources)
         self._report.hint, finding = hints.find(different, findings, itself=itself)
         if finding is not None and finding.key != "nothing-seeded":
             self._report.place = f"{finding.file}:{finding.line}: {finding.text}"
@@ -207,7 +209,7 @@ class Check:
     """Compares the sessions of one interrupted run with the plain one."""
 
     reference: Reference
-    printed: printed.Printed
+    printed: Printed
     home: Path
     job: Job
     saved: dict[int, tuple[Mark, State]] = field(default_factory=dict)
@@ -230,9 +232,9 @@ class Check:
         if different is None:
             different = self._code(session)
         if different is None:
-            text = printed.printed_by(self.job)
+            text = printed_by(self.job)
             place = self.job.place.work
-            different = printed.compare_output(self.printed, text, whole=False, home=self.home, other_home=place)
+            different = compare_output(self.printed, text, whole=False, home=self.home, other_home=place)
         return different
 
     def _row(self, begin: int, leaves: int, events: int, marks: list[Mark]) -> None:
@@ -264,13 +266,13 @@ class Check:
         """Whether this was the last session of its run."""
         return session.kill is None or session.code == 0 or (session.trace.end is not None and session.trace.end.cut)
 
-    def end(self, session: Session, files: printed.Files, *, cut: bool) -> Divergence | None:
+    def end(self, session: Session, files: Files, *, cut: bool) -> Divergence | None:
         """The first difference in what a finished run leaves behind."""
         if session.trace.end is None:
             return Divergence("crash", found="it did not come to its end", detail=session.err.splitlines()[-8:])
-        text = printed.printed_by(self.job)
+        text = printed_by(self.job)
         place = self.job.place.work
-        different = printed.compare_output(self.printed, text, whole=True, home=self.home, other_home=place)
+        different = compare_output(self.printed, text, whole=True, home=self.home, other_home=place)
         return different or (None if cut else files.compare(self.job.place))
 
 

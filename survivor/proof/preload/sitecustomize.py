@@ -9,11 +9,14 @@ import json
 import os
 import random
 import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def _next_one():
+def _next_one() -> None:
     """Run the ``sitecustomize`` that Python would have found without this folder."""
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != _HERE]
     spec = importlib.machinery.PathFinder.find_spec("sitecustomize", sys.path)
@@ -26,11 +29,12 @@ def _next_one():
 class _Finder:
     """Calls the tracer's ``install`` when torch, or survivor's engine, has been imported."""
 
-    def __init__(self, plan):
+    def __init__(self, plan: dict[str, Any]) -> None:
         self.plan = plan
         self.waiting = {"torch": "install_torch", "survivor.training.engine": "install_engine"}
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(self, name: str, path: Any = None, _target: Any = None) -> ModuleSpec | None:
+        """Import as usual, and call the tracer when the module stands."""
         function = self.waiting.pop(name, None)
         if function is None:
             return None
@@ -39,16 +43,16 @@ class _Finder:
             return spec
         execute = spec.loader.exec_module
 
-        def exec_module(module):
+        def exec_module(module: ModuleType) -> None:
             execute(module)
             if os.getpid() == self.plan["pid"]:
                 _call(function, self.plan, module)
 
-        spec.loader.exec_module = exec_module
+        setattr(spec.loader, "exec_module", exec_module)  # noqa: B010 - mypy forbids to assign a method
         return spec
 
 
-def _call(function, plan, module):
+def _call(function: str, plan: dict[str, Any], module: ModuleType) -> None:
     home = plan["survivor"]
     sys.path.insert(0, home)
     try:
@@ -58,7 +62,7 @@ def _call(function, plan, module):
     getattr(install, function)(plan, module)
 
 
-def _is_helper():
+def _is_helper() -> bool:
     """Whether this process is a loader worker, a resource tracker or a compiler of torch's."""
     words = " ".join(sys.orig_argv[1:])
     return "multiprocessing" in words or "compile_worker" in words

@@ -84,7 +84,7 @@ def stream_states() -> dict[str, Any]:
         "numpy": np.append(legacy["state"]["key"], [legacy["state"]["pos"], legacy["has_gauss"]]),
         "torch": torch.get_rng_state().numpy(),
     }
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         states["cuda"] = np.concatenate([state.numpy() for state in torch.cuda.get_rng_state_all()])
     return states
 
@@ -113,7 +113,7 @@ def generator_state(value: Any) -> Any:
 
 
 def _flat(state: Any) -> list[tuple[str, Any]]:
-    found = []
+    found: list[tuple[str, Any]] = []
     for name, item in state.items():
         found += _flat(item) if isinstance(item, dict) else [(name, item)]
     return found

@@ -20,7 +20,7 @@ import numpy as np
 
 from survivor.proof.tracing.digest import Digests, joined, streams, tensor_bytes
 from survivor.proof.tracing.frames import Root, Script
-from survivor.proof.tracing.walk import Walk, Walker
+from survivor.proof.tracing.walk import Walker
 
 _MOST_KEPT_BYTES = 1 << 22
 _MOST_TEXT = 20_000
@@ -80,9 +80,9 @@ class Recorder:
 
     def data(self, value: Any, *, first: bool) -> None:
         """A batch has come out of a loader."""
-        walk = self.walker.walk([Root("batch", "batch", value)])
+        walk = self.walker.walk([Root("|batch", "batch", value)])
         if self.is_ours:
-            dump = self._values(Root("batch", "batch", value)) if self.plan["dump"] == self.events + 1 else None
+            dump = self._values(Root("|batch", "batch", value)) if self.plan["dump"] == self.events + 1 else None
             dump = dump or ("first" if first else None)
             self.event("D", joined([f"{k}={v}" for k, v in walk.leaves.items()]), None, dump)
 
@@ -154,7 +154,7 @@ def kept(path: str, value: Any) -> Any:
     import torch
 
     if isinstance(value, torch.Tensor):
-        header, data = tensor_bytes(value)
+        _, data = tensor_bytes(value)
         dtype, shape = str(value.dtype).removeprefix("torch."), list(value.shape)
     elif isinstance(value, np.ndarray):
         dtype, shape, data = str(value.dtype), list(value.shape), np.ascontiguousarray(value).tobytes()

@@ -134,7 +134,7 @@ class Walker:
 
     # --- kinds ----------------------------------------------------------------------------------
 
-    def _visit(self, path: str, value: Any, soft: bool, weight: bool) -> None:  # noqa: PLR0911, PLR0912  # one branch a kind
+    def _visit(self, path: str, value: Any, soft: bool, weight: bool) -> None:  # noqa: PLR0912  # one branch a kind
         kind = type(value)
         if kind in ATOMS:
             self._plain(path, value, soft)
