@@ -42,12 +42,16 @@ class Start(Message):
         allow_partial: go on although some objects can't be carried.
         accept_changes: go on although the script or its arguments changed.
         ignore: names of variables that are not carried.
-        keep: how many checkpoints of the job are kept at least.
+        keep: so many of the newest checkpoints are kept.
+        keep_hourly: the newest of each of so many hours too.
+        keep_best: and for each ``min:NAME`` or ``max:NAME`` the one with the best metric.
         unblock: signals that the parent blocked for the time of the child's start-up.
         hide_hash_seed: take ``PYTHONHASHSEED`` out of ``os.environ``, since the user had set none.
         function_fd: where a pickled function and its arguments are read, -1 for none.
         result_fd: where the pickled result is written, -1 for none.
+        output_fd: shared memory for the transcript, -1 for none.
         user_sys_path: ``sys.path`` of a caller whose function is run.
+        root: folder of the user's own modules; "" for the script's, or for a module the working folder.
         main_file: ``__file__`` of that caller's ``__main__``, "" in a notebook.
     """
 
@@ -66,12 +70,16 @@ class Start(Message):
     accept_changes: bool = False
     ignore: tuple[str, ...] = ()
     keep: int = 3
+    keep_hourly: int = 24
+    keep_best: tuple[str, ...] = ()
     unblock: tuple[int, ...] = ()
     hide_hash_seed: bool = False
     function_fd: int = -1
     result_fd: int = -1
+    output_fd: int = -1
     user_sys_path: tuple[str, ...] = ()
     main_file: str = ""
+    root: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

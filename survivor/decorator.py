@@ -94,13 +94,14 @@ def _run(function: Callable[..., Any], args: Any, kwargs: Any, options: dict[str
     """One call: a session of the function's job."""
     import cloudpickle
 
+    from survivor import pickling
     from survivor.supervisor.console import Console
     from survivor.supervisor.run import close, open_session
     from survivor.supervisor.signals import SignalInbox
 
     settings = _settings(function, args, kwargs, options)
     console = Console(quiet=settings.quiet)
-    payload = cloudpickle.dumps((function, args, kwargs))
+    payload = pickling.dumps((function, args, kwargs))
     with (
         SignalInbox() as inbox,
         _memory_file("survivor-call", payload) as call,
@@ -117,7 +118,7 @@ def _run(function: Callable[..., Any], args: Any, kwargs: Any, options: dict[str
             user_sys_path=tuple(sys.path),
             main_file=getattr(sys.modules["__main__"], "__file__", None) or "",
         )
-        session.fds = (call.fileno(), result.fileno())
+        session.fds += (call.fileno(), result.fileno())
         verdict = session.run(inbox)
         close(job, verdict, session, console)
         result.seek(0)

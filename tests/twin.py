@@ -25,6 +25,10 @@ from signal import SIG_DFL, SIGINT, SIGKILL, Signals, signal
 import psutil
 import pytest
 
+from survivor.checkpoint.repository import Repository
+from survivor.report.output import job_output
+from survivor.supervisor.options import job_name_of
+
 HERE = Path(__file__).parent
 SCRIPTS = HERE / "scripts"
 TRACE = HERE / "trace"
@@ -206,6 +210,7 @@ def twin(script, *kills, args=(), redone=REDONE_STEPS):
         else:
             comparison.last(place.survive(args))
         comparison.output()
+        comparison.transcript(place)
         comparison.files(place.written())
     finally:
         place.remove()
@@ -323,6 +328,14 @@ class Comparison:
                 self._fail(f"session {i + 1} printed what does not go on from character {reach}", session)
         if len(whole) not in ends:
             self._fail("the output of the last session is not the end of the plain run's", self.sessions[-1])
+
+    def transcript(self, place):
+        """``survivor log`` has every line once, whatever was printed twice or went with a kill."""
+        repository = Repository.open(str(place.root / "store"), job_name_of("script", place.script))
+        logged = job_output(repository)
+        if not (logged.ended and logged.data == self.plain.out.encode()):
+            text = logged.data.decode(errors="replace")
+            self._fail(f"the job's transcript differs:\n{text[-3000:]}", self.sessions[-1])
 
     def files(self, written):
         """The same files, with the same contents but for lines that were written twice."""

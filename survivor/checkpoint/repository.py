@@ -19,7 +19,7 @@ from survivor.checkpoint.retention import Retention
 from survivor.checkpoint.snapshot import Snapshot
 from survivor.checkpoint.writing import Commit, Writer
 from survivor.errors import FormatError, NewerFormatError, StoreError
-from survivor.store import FolderStore
+from survivor.store import open_store
 from survivor.store.base import AbsentError, Store
 
 # inside the class, ``list`` is its method
@@ -60,9 +60,13 @@ class Repository:
         self._learnt = False
 
     @classmethod
-    def open(cls, root: str | Path, job: str) -> Repository:
-        """Return the repository of a job in a folder store; nothing is made before the first write."""
-        return cls(FolderStore(root), job)
+    def open(cls, place: str | Path, job: str) -> Repository:
+        """Return the repository of a job in a folder or at a URL; nothing is made before the first write.
+
+        Raises:
+            UsageError: the URL's scheme is unknown or its package is not installed.
+        """
+        return cls(open_store(str(place)), job)
 
     def describe(self) -> str:
         """Return the job folder as a user would type it."""

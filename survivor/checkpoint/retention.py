@@ -11,6 +11,7 @@ from survivor.checkpoint.reading import CheckpointInfo
 from survivor.errors import UsageError
 
 _BEST = re.compile(r"(min|max):(.{1,200})", re.DOTALL)
+_ADVICE = "For example: --keep 3 --keep-best min:val_loss"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +31,32 @@ class Retention:
 
     def __post_init__(self) -> None:
         """Raise ``UsageError`` with everything that is wrong."""
-        wrong = []
-        if self.keep < 1:
-            wrong.append(f"keep must be at least 1, not {self.keep}: the last checkpoint always stays")
-        if self.hourly < 0:
-            wrong.append(f"hourly must not be negative: {self.hourly}")
-        wrong += [f"{spec!r} is not min:NAME or max:NAME" for spec in self.best if not _BEST.fullmatch(spec)]
+        wrong = problems(self.keep, self.hourly, self.best)
         if wrong:
-            raise UsageError("; ".join(wrong), advice="For example: --keep 3 --keep-best min:val_loss")
+            raise UsageError("; ".join(wrong), advice=_ADVICE)
+
+
+def problems(keep: int, hourly: int, best: Sequence[str]) -> list[str]:
+    """Return what is wrong with these settings, a sentence each."""
+    wrong = []
+    if keep < 1:
+        wrong.append(f"--keep is {keep}: it must be at least 1, the last checkpoint always stays")
+    if hourly < 0:
+        wrong.append(f"--keep-hourly is {hourly}: it can't be negative")
+    wrong += [f"--keep-best is {spec!r}, not min:NAME or max:NAME" for spec in best if not _BEST.fullmatch(spec)]
+    return wrong
+
+
+def goal(spec: str) -> tuple[int, str]:
+    """Return 1 (lowest) or -1 (highest) and the metric's name.
+
+    Raises:
+        UsageError: ``spec`` is not ``min:NAME`` or ``max:NAME``.
+    """
+    match = _BEST.fullmatch(spec)
+    if match is None:
+        raise UsageError(f"{spec!r} is not min:NAME or max:NAME", advice=_ADVICE)
+    return (1 if match[1] == "min" else -1), match[2]
 
 
 def kept(infos: Sequence[CheckpointInfo], policy: Retention) -> set[str]:
@@ -60,11 +79,6 @@ def best(infos: Sequence[CheckpointInfo], spec: str) -> CheckpointInfo | None:
     Raises:
         UsageError: ``spec`` is not ``min:NAME`` or ``max:NAME``.
     """
-    match = _BEST.fullmatch(spec)
-    if match is None:
-        raise UsageError(
-            f"{spec!r} is not min:NAME or max:NAME", advice="For example: --keep-best min:val_loss"
-        )
-    sign = 1 if match[1] == "min" else -1
-    having = [info for info in infos if not math.isnan(info.metrics.get(match[2], math.nan))]
-    return min(having, key=lambda info: sign * info.metrics[match[2]], default=None)
+    sign, name = goal(spec)
+    having = [info for info in infos if not math.isnan(info.metrics.get(name, math.nan))]
+    return min(having, key=lambda info: sign * info.metrics[name], default=None)

@@ -19,6 +19,8 @@ from survivor.errors import SurvivorError
 COMMANDS = {
     "run": "Run a training script so that it survives being killed.",
     "status": "Show the jobs of a store and how far they are.",
+    "log": "Print what a job has printed, as one text over all its sessions.",
+    "resume": "Go on with a job from nothing but its folder.",
     "inspect": "Show what a job's checkpoints hold.",
     "check": "Read every byte of a job and say whether it is good.",
     "prune": "Remove old checkpoints.",

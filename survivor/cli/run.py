@@ -72,7 +72,7 @@ class RunCommand(click.Command):
     envvar="SURVIVOR_STORE",
     default=DEFAULT_STORE,
     show_default=True,
-    help="Folder in which job folders live. [env: SURVIVOR_STORE]",
+    help="Folder or URL (s3://bucket/path) in which job folders live. [env: SURVIVOR_STORE]",
 )
 @click.option("--job", metavar="NAME", help="Name of the job.  [default: the script's name]")
 @click.option("--every", type=Span(), default="30s", show_default=True, help="Time between checkpoints.")
@@ -83,6 +83,16 @@ class RunCommand(click.Command):
 @click.option("--accept-changes", is_flag=True, help="Go on although arguments or script have changed.")
 @click.option("--allow-partial", is_flag=True, help="Go on although some objects can't be saved.")
 @click.option("--ignore", metavar="NAME", multiple=True, help="Don't save this variable. May be repeated.")
+@click.option("--keep", default=3, show_default=True, help="Keep so many of the newest checkpoints.")
+@click.option(
+    "--keep-hourly", default=24, show_default=True, help="Keep the newest of each of so many hours too."
+)
+@click.option(
+    "--keep-best",
+    metavar="MIN|MAX:METRIC",
+    multiple=True,
+    help="Keep the best too, by a metric given to survivor.report: min:val_loss. May be repeated.",
+)
 @click.option("--max-restarts", default=3, show_default=True, help="Restarts in a row without progress.")
 @click.option(
     "--on-drift",

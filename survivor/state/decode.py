@@ -22,7 +22,7 @@ import torch
 
 from survivor.checkpoint.snapshot import Blob
 from survivor.errors import FormatError
-from survivor.state import atoms, functions, generators, iterators, tables, tensors
+from survivor.state import atoms, functions, generators, iterators, rng, tables, tensors
 from survivor.state.encode import MODULE_PLUMBING, SKIPPED_ATTRIBUTES, is_hook_table
 from survivor.state.pairing import MISSING, Pairing
 from survivor.state.scope import Scope, class_name, find_class, is_transparent, slot_names
@@ -41,11 +41,20 @@ class Decoder(Pairing):
 
     def __init__(self, nodes: list[Any], blobs: Mapping[str, Blob], scope: Scope) -> None:
         super().__init__(nodes, scope)
-        self.memory = tensors.Memory(blobs)
+        users = collections.Counter(node[2].get("blob") for node in nodes if node and node[0] in ("tensor", "array"))
+        self.memory = tensors.Memory(blobs, {blob for blob, count in users.items() if count > 1})
         self.missing: list[int] = []
         self.reordered: list[int] = []  # sets that iterate in another order than they did
         self.driven = False  # something was run to put it back: what that touched must be restored again
         self._values: dict[int, Any] = {}
+
+    def settle(self) -> None:
+        """Pair everything in reach of the offered roots, then see which live memory is to be shared."""
+        super().settle()
+        for number, live in self._live.items():
+            node = self.nodes[number]
+            if node[0] in ("tensor", "array") and "constant" not in node[2]:
+                self.memory.settle(node[2]["blob"], live, node[2])
 
     # --- values -----------------------------------------------------------------------------
 
@@ -242,21 +251,26 @@ class Decoder(Pairing):
         return target
 
     def _make_function(self, number: int, node: list[Any], live: Any) -> Any:
-        if live is MISSING:
-            cells = {n[1:-1]: self.value(r) for n, r in node[2] if n.startswith("<")}
-            parts = {n: self.value(r) for n, r in node[2] if n in ("__self__", "func", "args", "keywords")}
-            live = self.functions.find(node[1], cells, parts)
-            if live is None:
-                return self._absent(number)
-        self._values[number] = live
-        own = self.functions.parts(live)
-        for name, reference in node[2]:
-            value = self.value(reference)
-            if name.startswith("<") and own.get(name) is not value and isinstance(value, types.CellType):
-                functions.copy_cell(value, own.get(name))
-            elif name == "__dict__" and isinstance(live, types.FunctionType) and isinstance(value, dict):
-                live.__dict__.update(value)
-        return live
+        # cells, a bound object and a partial's parts can't be exchanged in a live one
+        parts = {n: self.value(r) for n, r in node[2] if not (n == "__dict__" or n in functions.DEFAULTS)}
+        known = live if live is not MISSING else None
+        target = self.functions.find(node[1], parts, known) or known
+        if target is None:
+            return self._absent(number)
+        self._values[number] = target
+        if isinstance(target, types.FunctionType):
+            for name, reference in node[2]:
+                value = self.value(reference)
+                if name == "__dict__" and isinstance(value, dict):
+                    target.__dict__.update(value)
+                elif name in functions.DEFAULTS and self._is_whole(value):
+                    setattr(target, name, value)
+        return target
+
+    @staticmethod
+    def _is_whole(values: Any) -> bool:
+        """Whether all default values could be had."""
+        return all(value is not MISSING for value in (values.values() if isinstance(values, dict) else values))
 
     def _make_cell(self, number: int, node: list[Any], live: Any) -> Any:
         cell = live if isinstance(live, types.CellType) else types.CellType()
@@ -346,21 +360,23 @@ class Decoder(Pairing):
         state = self.value(node[2])
         target = live
         if target is MISSING:
-            if state.get("bit_generator") not in _BIT_GENERATORS:
-                raise FormatError(f"unknown NumPy bit generator {state.get('bit_generator')!r}")
-            bits = getattr(np.random, state["bit_generator"])()
+            if node[3] not in _BIT_GENERATORS:
+                raise FormatError(f"unknown NumPy bit generator {str(node[3])[:80]!r}")
+            bits = getattr(np.random, node[3])()
             target = {"Generator": np.random.Generator, "RandomState": np.random.RandomState}.get(node[1], lambda b: b)(
                 bits
             )
         if isinstance(target, np.random.RandomState):
             target.set_state(state)
         else:
-            bits = target.bit_generator if isinstance(target, np.random.Generator) else target
-            bits.state = state
+            rng.bits_of(target).state = state
         return target
 
     def _make_python_rng(self, number: int, node: list[Any], live: Any) -> Any:
-        target = live if live is not MISSING else self._class_of(None, random.Random)()
+        target = live
+        if target is MISSING:
+            cls = random.Random if node[1] == class_name(random.Random) else self._class_of(node[1], random.Random)
+            target = cls.__new__(cls)
         target.setstate(self.value(node[2]))
         return target
 

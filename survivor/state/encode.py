@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from survivor.checkpoint.snapshot import Blob
-from survivor.state import atoms, functions, generators, iterators, tables
+from survivor.state import atoms, functions, generators, iterators, rng, tables
 from survivor.state.memory import Constants, Memory
 from survivor.state.scope import Scope, class_name, is_remade, is_transparent, slot_names
 
@@ -204,7 +204,7 @@ class Encoder:
         parts = functions.parts(value, self.scope)
         label = {"__dict__": "", "__self__": "", "func": ".func"}
         references = [[n, self.ref(part, number, label.get(n, f".{n}"))] for n, part in parts.items()]
-        return ["function", functions.name(value), references]
+        return ["function", functions.name(value, self.scope), references]
 
     def _cell(self, cell: types.CellType, number: int) -> Any:
         """``["cell", content]`` or ``["cell"]`` when it is empty."""
@@ -324,13 +324,12 @@ class Encoder:
         return ["dtype", np.lib.format.dtype_to_descr(value)]
 
     def _numpy_rng(self, value: Any, number: int) -> Any:
-        """``["numpy_rng", class, state]``: Generator, RandomState or a bare bit generator."""
+        """``["numpy_rng", class, state, bit generator]``: Generator, RandomState or a bare bit generator."""
         if isinstance(value, np.random.RandomState):
             state: Any = value.get_state(legacy=False)
         else:
-            bits = value.bit_generator if isinstance(value, np.random.Generator) else value
-            state = bits.state
-        return ["numpy_rng", type(value).__name__, self.ref(state, number, ".state")]
+            state = rng.bits_of(value).state
+        return ["numpy_rng", type(value).__name__, self.ref(state, number, ".state"), rng.bits_name(value)]
 
     def _python_rng(self, value: random.Random, number: int) -> Any:
         """``["python_rng", class, state]``."""
@@ -365,7 +364,7 @@ class Encoder:
         parts = generators.parts(value, self.scope)
         if parts is None:
             return self._opaque(value, number)
-        return ["generator", generators.name(value), self._attributes(parts, number)]
+        return ["generator", generators.name(value, self.scope), self._attributes(parts, number)]
 
 
 def is_hook_table(value: Any) -> bool:

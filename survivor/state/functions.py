@@ -8,6 +8,7 @@ is built from the code of the user's own module and the carried cells.
 from __future__ import annotations
 
 import functools
+import operator
 import types
 from typing import Any
 
@@ -20,14 +21,17 @@ _BUILTINS: dict[str, Any] = {f.__name__: f for f in (abs, max, min, sum, len, so
 _CONTAINER_METHODS = (list, dict, set, tuple)
 
 
+#: Values that were worked out when the ``def`` ran.
+DEFAULTS = ("__defaults__", "__kwdefaults__")
 KINDS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, functools.partial)
 
 
-def name(value: Any) -> str:
+def name(value: Any, scope: Scope) -> str:
     """A function's name in a document: it is matched with the re-run's functions, never looked up and called."""
     if isinstance(value, functools.partial):
         return "partial"
-    return f"{getattr(value, '__module__', None)}:{getattr(value, '__qualname__', type(value).__name__)}"
+    known = scope.code_name(value.__code__) if isinstance(value, types.FunctionType) else None
+    return known or f"{getattr(value, '__module__', None)}:{getattr(value, '__qualname__', type(value).__name__)}"
 
 
 def parts(value: Any, scope: Scope) -> dict[str, Any]:
@@ -42,9 +46,7 @@ def parts(value: Any, scope: Scope) -> dict[str, Any]:
         found: dict[str, Any] = {f"<{name}>": cell for name, cell in cells}
         if value.__dict__:
             found["__dict__"] = {k: v for k, v in value.__dict__.items() if k != "__wrapped__"}
-        defaults = [d for d in value.__defaults__ or () if isinstance(d, (list, dict, set))]
-        if defaults:
-            found["__defaults__"] = defaults
+        found |= {name: getattr(value, name) for name in DEFAULTS if getattr(value, name)}
         return found
     if isinstance(value, functools.partial):
         return {"func": value.func, "args": value.args, "keywords": value.keywords}
@@ -60,7 +62,7 @@ class Library:
 
     def same(self, node: list[Any], live: Any) -> bool:
         """Whether a live callable can stand for a function node."""
-        if not isinstance(live, KINDS) or name(live) != node[1]:
+        if not isinstance(live, KINDS) or name(live, self._scope) != node[1]:
             return False
         return {n for n, _ in node[2] if n.startswith("<")} == {n for n in self.parts(live) if n.startswith("<")}
 
@@ -68,34 +70,59 @@ class Library:
         """What a live callable has captured."""
         return parts(live, self._scope)
 
-    def find(self, wanted: str, cells: dict[str, Any], parts: dict[str, Any]) -> Any:
-        """A callable of that name, or ``None``: from the user's modules, torch's functions, or a bound method."""
-        if wanted == "partial":
+    def find(self, wanted: str, parts: dict[str, Any], live: Any = None) -> Any:
+        """A callable of that name and with these parts, or ``None``.
+
+        It is ``live`` if that has the very same parts, or one of the user's modules, one of torch's, or a new
+        closure, bound method or ``partial``.
+        """
+        if wanted == "partial" or "__self__" in parts:
+            own = self.parts(live) if live is not None else {}
+            if own.keys() == parts.keys() and all(_same_part(own[n], part) for n, part in parts.items()):
+                return live
+            if wanted != "partial":
+                return _bound(parts["__self__"], wanted.partition(":")[2].rpartition(".")[2])
             func = parts.get("func")
             return functools.partial(func, *parts["args"], **parts["keywords"]) if callable(func) else None
+        cells = {n[1:-1]: part for n, part in parts.items() if n.startswith("<")}
+        if live is not None and all(
+            self.parts(live).get(f"<{n}>") is cell or not isinstance(cell, types.CellType) for n, cell in cells.items()
+        ):
+            return live
+        return self._by_name(wanted, cells)
+
+    def _by_name(self, wanted: str, cells: dict[str, Any]) -> Any:
         module_name, _, qualname = wanted.partition(":")
-        if "__self__" in parts:
-            return _bound(parts["__self__"], qualname.rpartition(".")[2])
         module = self._scope.modules.get(module_name)
         if module is not None:
-            return _attribute(module, qualname) or self._closure(module, qualname, cells)
+            code = self._scope.find_code(wanted)
+            found = _attribute(module, qualname)
+            if found is not None and (code is None or found.__code__ is code) and not cells:
+                return found
+            return self._closure(module, code, cells)
         if module_name == "builtins" or qualname in _BUILTINS:
             return _BUILTINS.get(qualname)
         if module_name.partition(".")[0] in ("torch", "None"):
             for namespace in _TORCH_NAMESPACES:
-                found = namespace.__dict__.get(qualname)
-                if isinstance(found, (types.FunctionType, types.BuiltinFunctionType)):
-                    return found
+                library = namespace.__dict__.get(qualname)
+                if isinstance(library, (types.FunctionType, types.BuiltinFunctionType)):
+                    return library
         return None
 
-    def _closure(self, module: types.ModuleType, qualname: str, cells: dict[str, Any]) -> Any:
-        code = self._scope.find_code(module.__name__, qualname)
+    def _closure(self, module: types.ModuleType, code: types.CodeType | None, cells: dict[str, Any]) -> Any:
         if code is None or any(not isinstance(cells.get(n), types.CellType) for n in code.co_freevars):
             return None
         closure = tuple(cells[name] for name in code.co_freevars)
-        made = types.FunctionType(code, module.__dict__, code.co_name, None, closure)
-        made.__qualname__ = qualname
-        return made
+        return types.FunctionType(code, module.__dict__, code.co_name, None, closure)
+
+
+def _same_part(a: Any, b: Any) -> bool:
+    """Whether two parts are one object, or containers of the same objects (a partial's are made anew when read)."""
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(map(operator.is_, a, b))
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(a[key] is b[key] for key in a)
+    return a is b
 
 
 def _attribute(module: types.ModuleType, qualname: str) -> Any:
@@ -125,9 +152,3 @@ def cell_full(cell: types.CellType) -> bool:
     except ValueError:
         return False
     return True
-
-
-def copy_cell(source: types.CellType, target: Any) -> None:
-    """Give a live closure's cell the content of a restored one (a closure's cells can't be exchanged)."""
-    if isinstance(target, types.CellType) and cell_full(source):
-        target.cell_contents = source.cell_contents

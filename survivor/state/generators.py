@@ -39,13 +39,11 @@ class Lanes:
     drive: ClassVar[_Drive | None] = None
 
 
-def name(value: Any) -> str:
+def name(value: Any, scope: Scope) -> str:
     """The name of a generator's function in a document."""
     if progress_bar(value) is not None:
         return "progress"
-    frame = value.gi_frame
-    module = frame.f_globals.get("__name__") if frame is not None else None
-    return f"{module}:{value.__qualname__}"
+    return scope.code_name(value.gi_code) or f":{value.__qualname__}"
 
 
 def parts(value: Any, scope: Scope) -> dict[str, Any] | None:
@@ -103,7 +101,7 @@ def _closed() -> Iterator[Any]:
 
 
 def _call(function: str, variables: dict[str, Any], decoder: Any) -> Any:
-    found = decoder.functions.find(function, {}, {})
+    found = decoder.functions.find(function, {})
     if not isinstance(found, types.FunctionType) or not found.__code__.co_flags & inspect.CO_GENERATOR:
         return None
     code = found.__code__

@@ -121,9 +121,7 @@ class Memory:
         """Note an ndarray without objects in it."""
         fields |= {"dtype": np.lib.format.dtype_to_descr(value.dtype), "shape": list(value.shape)}
         fields |= {"stride": list(value.strides), "writeable": bool(value.flags.writeable)}
-        root: Any = value
-        while isinstance(root.base, np.ndarray):
-            root = root.base
+        root = root_of(value)
         if min(value.strides, default=0) < 0 or not (root.flags.c_contiguous or root.flags.f_contiguous):
             root = value = np.ascontiguousarray(value)  # rare: its own copy, so that ranges stay simple
             self._arrays.append(value)
@@ -217,6 +215,14 @@ def _extent(offset: int, shape: Any, strides: list[int], itemsize: int) -> tuple
     if 0 in shape:
         return offset, offset
     return offset, offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + itemsize
+
+
+def root_of(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The array at the root of an array's views, whose memory it looks at."""
+    root = array
+    while isinstance(root.base, np.ndarray):
+        root = root.base
+    return root
 
 
 def bulk_digest(data: Any) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from survivor.errors import FormatError
-from survivor.state import atoms, functions, generators, iterators, tables, tensors
+from survivor.state import atoms, functions, generators, iterators, rng, tables, tensors
 from survivor.state.scope import Scope, class_name, slot_names
 
 #: Stands for a value that can't be had: the object was not carried and the re-run has not made it.
@@ -32,11 +32,7 @@ SEQUENCES: dict[str, type] = {
     "frozenset": frozenset,
     "deque": collections.deque,
 }
-_RNG_TYPES: dict[str, Any] = {
-    "numpy_rng": (np.random.Generator, np.random.RandomState, np.random.BitGenerator),
-    "python_rng": random.Random,
-    "torch_rng": torch.Generator,
-}
+_NUMPY_RNGS = (np.random.Generator, np.random.RandomState, np.random.BitGenerator)
 
 
 def _sequence_fits(node: list[Any], live: Any) -> bool:
@@ -58,14 +54,19 @@ _FITS: dict[str, Callable[[list[Any], Any], bool]] = {
     **dict.fromkeys([*SEQUENCES, "dict"], _sequence_fits),
     **dict.fromkeys(["object", "opaque", "stateful"], _of_class),
     **dict.fromkeys(["remade", "progress", "cell", "sparse", "objects"], _any_object),
-    **dict.fromkeys(_RNG_TYPES, lambda node, live: isinstance(live, _RNG_TYPES[node[0]])),
+    "numpy_rng": lambda node, live: (
+        isinstance(live, _NUMPY_RNGS) and type(live).__name__ == node[1] and rng.bits_name(live) == node[3]
+    ),
+    "python_rng": lambda node, live: isinstance(live, random.Random) and class_name(type(live)) == node[1],
+    "torch_rng": lambda node, live: (
+        isinstance(live, torch.Generator) and live.device.type == tensors.device(node[1]).type
+    ),
     "tensor": tensors.fits_tensor,
     "array": tensors.fits_array,
     "table": lambda node, live: tables.handles(type(live)) and type(live).__name__ == node[1],
     "bytearray": lambda node, live: type(live) is bytearray,
     "class": lambda node, live: isinstance(live, type) and class_name(live) == node[1],
     "iterator": lambda node, live: iterators.handles(type(live)) and iterators.kind_name(live) == node[1],
-    "generator": lambda node, live: type(live) is types.GeneratorType and generators.name(live) == node[1],
 }
 _FIRST, _EARLY, _LATE, _LAST = range(4)
 
@@ -85,17 +86,19 @@ class Pairing:
         self._live: dict[int, Any] = {}
         self._claimed: dict[int, int] = {}
         self._alive: list[Any] = []
+        self._blobs_of: dict[tuple[str, int], str] = {}
+        self._memory_of: dict[str, tuple[str, int]] = {}
         self._queue: list[tuple[int, int, int, Any]] = []
         self._ticket = itertools.count()
 
-    def pair(self, reference: Any, live: Any) -> None:
-        """Offer a live object for a reference; nothing is changed before `value` is called."""
+    def pair(self, reference: Any, live: Any, least: int = _FIRST) -> None:
+        """Offer a live object for a reference, ranked ``least`` or later; nothing is changed before `value`."""
         if not isinstance(reference, list) or live is MISSING:
             return
         number = self._number(reference)
         kind = self.nodes[number][0]
-        if isinstance(live, torch.nn.Module):
-            rank = _FIRST
+        if isinstance(live, torch.nn.Module) or (kind in ("tensor", "array") and "constant" in self.nodes[number][2]):
+            rank = _FIRST  # of constants nothing is stored: they must find their place
         elif isinstance(live, torch.optim.Optimizer) or kind in ("set", "frozenset"):
             rank = _LAST
         elif kind in ("object", "function", "cell", "class", "tensor"):
@@ -104,7 +107,7 @@ class Pairing:
             rank = _EARLY if all(isinstance(key, str) for key, _ in self.nodes[number][2]) else _LAST
         else:
             rank = _LATE
-        heapq.heappush(self._queue, (rank, next(self._ticket), number, live))
+        heapq.heappush(self._queue, (max(rank, least), next(self._ticket), number, live))
 
     def settle(self) -> None:
         """Pair everything in reach of the offered roots."""
@@ -113,12 +116,27 @@ class Pairing:
             if number in self._live or self._claimed.get(id(live), number) != number:
                 continue
             node = self.nodes[number]
-            if not self._compatible(node, live):
+            if not self._compatible(node, live) or not self._claim_memory(node, live):
                 continue
             self._live[number] = live
             self._claimed[id(live)] = number
             self._alive.append(live)
             self._pair_children(node, live)
+
+    def _claim_memory(self, node: list[Any], live: Any) -> bool:
+        """Whether a tensor's or array's memory may be filled: one memory for one blob, and one blob for one memory.
+
+        What was a view of another at the time of the re-run's set-up need not be one any more.
+        """
+        if node[0] not in ("tensor", "array"):
+            return True
+        key, blob = tensors.memory_key(live), node[2].get("blob")
+        if key is None or blob is None:
+            return True
+        if self._blobs_of.get(key, blob) != blob or self._memory_of.get(blob, key) != key:
+            return False
+        self._blobs_of[key], self._memory_of[blob] = blob, key
+        return True
 
     def _number(self, reference: list[Any]) -> int:
         if len(reference) == 1 and isinstance(reference[0], int) and 0 <= reference[0] < len(self.nodes):
@@ -128,6 +146,8 @@ class Pairing:
     def _compatible(self, node: list[Any], live: Any) -> bool:
         if node[0] == "function":
             return self.functions.same(node, live)
+        if node[0] == "generator":
+            return type(live) is types.GeneratorType and generators.name(live, self.scope) == node[1]
         fits = _FITS.get(node[0])
         return fits is not None and bool(fits(node, live))
 
@@ -150,7 +170,9 @@ class Pairing:
                 self.pair(node[2]["grad"], live.grad)
             self._pair_attributes(node[2].get("attributes", []), getattr(live, "__dict__", {}))
         elif kind == "function":
-            self._pair_attributes(node[2], self.functions.parts(live))
+            # which object a method is bound to may have changed: what that is, is better known from elsewhere
+            bound = node[1] == "partial" or any(name == "__self__" for name, _ in node[2])
+            self._pair_attributes(node[2], self.functions.parts(live), _LAST if bound else _FIRST)
         elif kind == "cell":
             if len(node) > 1 and isinstance(live, types.CellType) and functions.cell_full(live):
                 self.pair(node[1], live.cell_contents)
@@ -177,10 +199,10 @@ class Pairing:
                 if id(key) in by_identity:
                     self.pair(by_identity[id(key)], item)
 
-    def _pair_attributes(self, pairs: list[Any], live: Mapping[str, Any]) -> None:
+    def _pair_attributes(self, pairs: list[Any], live: Mapping[str, Any], least: int = _FIRST) -> None:
         for name, item in pairs:
             if name in live:
-                self.pair(item, live[name])
+                self.pair(item, live[name], least)
 
 
 def attributes_of(value: Any) -> dict[str, Any]:

@@ -33,3 +33,15 @@ def write_all(state: dict[str, Any]) -> None:
     for device, cuda_state in enumerate(state.get("cuda", ())):
         if device < torch.cuda.device_count():
             torch.cuda.set_rng_state(cuda_state, device)
+
+
+def bits_of(generator: Any) -> Any:
+    """The bit generator below one of NumPy's generators."""
+    if isinstance(generator, np.random.RandomState):
+        return generator._bit_generator
+    return generator.bit_generator if isinstance(generator, np.random.Generator) else generator
+
+
+def bits_name(generator: Any) -> str:
+    """Its algorithm, such as ``PCG64``."""
+    return type(bits_of(generator)).__name__

@@ -102,6 +102,8 @@ class Scope:
         self.root = root.resolve()
         self.modules: dict[str, types.ModuleType] = {}
         self.codes: dict[str, types.CodeType] = {}
+        self._names: dict[int, str] = {}
+        self._by_name: dict[str, types.CodeType] = {}
         self.files: set[str] = set()
         #: the watched loops of a function, by its file, first line and name
         self.sites_by_code: dict[tuple[str, int, str], list[Any]] = {}
@@ -122,17 +124,31 @@ class Scope:
         """Whether a class was defined in one of the user's modules."""
         return cls.__module__ in self.modules
 
-    def find_code(self, module: str, qualname: str) -> types.CodeType | None:
-        """The code of a function of a user's module, local ones included, by its qualified name."""
-        code = self.codes.get(module)
-        for part in qualname.split("."):
-            if code is None:
-                return None
-            if part == "<locals>":
-                continue
-            nested = [c for c in code.co_consts if isinstance(c, types.CodeType) and c.co_name == part]
-            code = nested[0] if len(nested) == 1 else None
-        return code
+    def add_codes(self, module: str, code: types.CodeType) -> None:
+        """Name the codes of a module: ``module:outer.inner``, with ``#1``, ``#2`` … where that is taken."""
+        self.codes[module] = code
+        counts: collections.Counter[str] = collections.Counter()
+        waiting = [("", code)]
+        while waiting:
+            outer, current = waiting.pop(0)
+            for nested in current.co_consts:
+                if not isinstance(nested, types.CodeType):
+                    continue
+                name = f"{module}:{outer}{nested.co_name}"
+                counts[name] += 1
+                unique = name if counts[name] == 1 else f"{name}#{counts[name] - 1}"
+                self._names[id(nested)] = unique
+                self._by_name[unique] = nested
+                waiting.append((f"{unique.partition(':')[2]}.", nested))
+
+    def code_name(self, code: types.CodeType) -> str | None:
+        """The name of a code of the user's modules, the same in each run of the same source."""
+        name = self._names.get(id(code))
+        return name if name is not None and self._by_name[name] is code else None
+
+    def find_code(self, name: str) -> types.CodeType | None:
+        """The code of that name."""
+        return self._by_name.get(name)
 
 
 def is_remade(cls: type) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from survivor.checkpoint.snapshot import Blob
 from survivor.errors import DivergedError, FormatError
-from survivor.state.memory import array_bytes, bulk_digest, storage_bytes
+from survivor.state.memory import array_bytes, bulk_digest, root_of, storage_bytes
 from survivor.state.scope import class_name
 
 _CONSTANTS: dict[str, type] = {
@@ -81,17 +82,35 @@ def fits_array(node: list[Any], live: Any) -> bool:
     return bool(own == node[1] and live.dtype == numpy_dtype(fields["dtype"]) and list(live.shape) == fields["shape"])
 
 
+def memory_key(live: Any) -> tuple[str, int] | None:
+    """What tells the memory of a live tensor or array from that of others; None if it has none."""
+    if isinstance(live, torch.Tensor):
+        storage = live.untyped_storage()
+        return (str(live.device), storage.data_ptr()) if storage.nbytes() else None
+    root = root_of(live)
+    return ("cpu", root.__array_interface__["data"][0]) if root.nbytes else None
+
+
+@dataclass(frozen=True)
+class _Home:
+    """Memory that the tensors and arrays of one blob share: its bytes, and where in them the blob begins."""
+
+    bytes: torch.Tensor
+    offset: int
+
+
 class Memory:
     """The bytes of one document's blobs, each brought to life once.
 
     Args:
         blobs: name to bytes, read when first asked for.
+        shared: names of blobs that several tensors or arrays look at.
     """
 
-    def __init__(self, blobs: Mapping[str, Blob]) -> None:
+    def __init__(self, blobs: Mapping[str, Blob], shared: Set[str] = frozenset()) -> None:
         self._blobs = blobs
-        self._storages: dict[str, torch.UntypedStorage] = {}
-        self._homes: dict[str, tuple[torch.UntypedStorage, int]] = {}
+        self._shared = shared
+        self._homes: dict[str, _Home] = {}
         self._checked: dict[str, memoryview] = {}
 
     def _bytes(self, fields: dict[str, Any]) -> memoryview:
@@ -135,11 +154,6 @@ class Memory:
                 live.data = self.new_tensor(fields, torch.Tensor)
         if live.is_leaf and live.requires_grad != fields["requires_grad"]:
             live.requires_grad_(fields["requires_grad"])
-        storage = live.untyped_storage()
-        offset = live.storage_offset() * live.element_size() - fields["offset"]
-        if offset >= 0 and fields["stride"] is not None:
-            self._homes.setdefault(fields["blob"], (storage, offset))
-
     def _check_constant(
         self, fields: dict[str, Any], begin: int, size: int, read: Callable[[int, int], memoryview]
     ) -> None:
@@ -174,11 +188,12 @@ class Memory:
             made = self._host_tensor(fields).to(target)
         else:
             self._view(fields, self._bytes(fields))  # bounds
-            storage, offset = self._home(fields, target)
+            home = self._home(fields, target)
             size = _itemsize(fields)
             stride = [s // size for s in fields["stride"]]
             made = torch.empty(0, dtype=dtype, device=target)
-            made.set_(storage, (offset + fields["offset"]) // size, fields["shape"], stride)
+            storage = home.bytes.untyped_storage()
+            made.set_(storage, (home.offset + fields["offset"]) // size, fields["shape"], stride)
         wants_grad = bool(fields["requires_grad"] and fields["leaf"])
         if cls is torch.Tensor:
             return made.requires_grad_(wants_grad) if wants_grad else made
@@ -186,21 +201,49 @@ class Memory:
             return torch.nn.Parameter(made, requires_grad=wants_grad)
         return torch.Tensor._make_subclass(cls, made, wants_grad)
 
-    def _home(self, fields: dict[str, Any], target: torch.device) -> tuple[torch.UntypedStorage, int]:
+    def settle(self, blob: str, live: Any, fields: dict[str, Any]) -> None:
+        """Note that a live tensor or array will be filled: what shares its blob is to share its memory."""
+        if fields["stride"] is None or blob in self._homes or live.dtype is None:
+            return
+        if isinstance(live, torch.Tensor):
+            size = live.element_size()
+            if not _same_layout(fields, [s * size for s in live.stride()]):
+                return  # it gets new memory
+            flat = torch.empty(0, dtype=torch.uint8, device=live.device).set_(live.untyped_storage())
+            offset = live.storage_offset() * size
+        else:
+            root = root_of(live)
+            if not _same_layout(fields, list(live.strides)) or not root.flags.writeable or not root.flags.forc:
+                return
+            flat = torch.from_numpy(np.frombuffer(array_bytes(root), np.uint8))
+            offset = live.__array_interface__["data"][0] - root.__array_interface__["data"][0]
+        if offset >= fields["offset"]:
+            self._homes[blob] = _Home(flat, offset - fields["offset"])
+
+    def _home(self, fields: dict[str, Any], target: torch.device) -> _Home:
         name = fields["blob"]
         data = self._bytes(fields)
         home = self._homes.get(name)
-        if home is not None and home[0].device == target and home[0].nbytes() >= home[1] + len(data):
+        if home is not None and home.bytes.device == target and home.bytes.numel() >= home.offset + len(data):
             return home
-        if name not in self._storages:
-            flat = (
-                torch.frombuffer(bytearray(data), dtype=torch.uint8) if len(data) else torch.empty(0, dtype=torch.uint8)
-            )
-            self._storages[name] = flat.to(target).untyped_storage()
-        return self._storages[name], 0
+        flat = torch.frombuffer(bytearray(data), dtype=torch.uint8) if len(data) else torch.empty(0, dtype=torch.uint8)
+        self._homes[name] = _Home(flat.to(target), 0)
+        return self._homes[name]
 
     def new_array(self, fields: dict[str, Any], cls: type) -> np.ndarray[Any, Any]:
-        """A new array with the blob's bytes."""
+        """A new array, in the memory that it shared with others where it did."""
+        if fields["blob"] in self._shared and fields["stride"] is not None:
+            self._view(fields, self._bytes(fields))  # bounds
+            home = self._home(fields, torch.device("cpu"))
+            flat = home.bytes.numpy()[home.offset + fields["offset"] :]
+            shape, dtype = tuple(fields["shape"]), numpy_dtype(fields["dtype"])
+            made = np.ndarray(shape, dtype, buffer=flat, strides=tuple(fields["stride"]))
+            made.flags.writeable = fields["writeable"]
+        else:
+            made = self._copied_array(fields)
+        return made if cls is np.ndarray else made.view(cls)
+
+    def _copied_array(self, fields: dict[str, Any]) -> np.ndarray[Any, Any]:
         dtype = numpy_dtype(fields["dtype"])
         packed = np.ascontiguousarray(self._view(fields, self._bytes(fields))).copy()
         shape = tuple(fields["shape"])
@@ -210,18 +253,16 @@ class Memory:
             dense = np.ascontiguousarray(made.transpose(order))
             made = dense.transpose(np.argsort(order))
         made.flags.writeable = fields["writeable"]
-        return made if cls is np.ndarray else made.view(cls)
+        return made
 
     def fill_array(self, live: np.ndarray[Any, Any], fields: dict[str, Any]) -> None:
         """Copy the bytes into a live array."""
         if "constant" in fields:
-            root: Any = live
-            while isinstance(root.base, np.ndarray):
-                root = root.base
+            root = root_of(live)
             begin = live.__array_interface__["data"][0] - root.__array_interface__["data"][0] - fields["offset"]
             self._check_constant(fields, begin, root.nbytes, lambda a, b: array_bytes(root)[a:b])
             return
-        live[...] = self.new_array(fields, np.ndarray)
+        live[...] = self._copied_array(fields)
 
 
 def _same_layout(fields: dict[str, Any], strides: list[int]) -> bool:

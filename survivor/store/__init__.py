@@ -3,10 +3,12 @@
 A store knows nothing of jobs or checkpoints, and never imports torch.
 """
 
+from pathlib import Path
+
 from survivor.store.base import AbsentError, Chunk, Entry, Store
 from survivor.store.folder import FolderStore
 
-__all__ = ["AbsentError", "Chunk", "Entry", "FolderStore", "Store", "open_store"]
+__all__ = ["AbsentError", "Chunk", "Entry", "FolderStore", "Store", "absolute", "open_store"]
 
 
 def open_store(place: str) -> Store:
@@ -21,3 +23,8 @@ def open_store(place: str) -> Store:
     from survivor.store.remote import RemoteStore
 
     return RemoteStore(place)
+
+
+def absolute(place: str) -> str:
+    """Return the same place for a process with another working directory; a URL stays as it is."""
+    return place if "://" in place else str(Path(place).expanduser().absolute())

@@ -16,7 +16,7 @@ from survivor.checkpoint.job import JobRecord, SessionRecord
 from survivor.checkpoint.lease import Lease
 from survivor.checkpoint.repository import Repository
 from survivor.errors import JobChangedError, JobError, JobRunningError, StoreError
-from survivor.supervisor import environment, identity, wording
+from survivor.supervisor import environment, identity, sources, wording
 from survivor.supervisor.console import Console
 from survivor.supervisor.options import RunOptions
 
@@ -39,8 +39,14 @@ class OpenJob:
     session: SessionRecord
     lease: Lease
 
-    def close(self, outcome: str, reason: str, exit_code: int) -> None:
+    def close(self, outcome: str, reason: str, exit_code: int, output: dict[str, object] | None = None) -> None:
         """Record how the session ended and give the lease back.
+
+        Args:
+            outcome: the verdict's kind.
+            reason: in words.
+            exit_code: of the process.
+            output: the last of what was printed, as `Transcript.tail` gives it.
 
         Raises:
             StoreError: the store refused.
@@ -48,7 +54,9 @@ class OpenJob:
         if outcome == "finished" and not self.record.finished:
             self.record = replace(self.record, finished=True)
             self.record.write(self.repository)
-        self.session.end(self.repository, reason, {"outcome": outcome, "exit_code": exit_code})
+        self.session.end(
+            self.repository, reason, {"outcome": outcome, "exit_code": exit_code, "output": output or {}}
+        )
         self.lease.release()
 
 
@@ -99,9 +107,10 @@ def new_record(options: RunOptions, source: str) -> JobRecord:
     """The record of a job that begins now."""
     mark = {"script": (), "module": ("-m",), "function": ("@survivable",)}[options.kind]
     return JobRecord(
-        argv=(*mark, options.target, *options.args),
+        argv=options.known_as or (*mark, options.target, *options.args),
         script=os.path.realpath(options.target) if options.kind == "script" else "",
         source=source,
+        modules=sources.modules_of(options),
         folder=os.getcwd(),
         hash_seed=choose_hash_seed(os.environ.get("PYTHONHASHSEED", "")),
         python=platform.python_version(),
@@ -112,17 +121,6 @@ def new_record(options: RunOptions, source: str) -> JobRecord:
 def choose_hash_seed(value: str) -> int:
     """The seed of every session of a job: the user's, or one drawn now."""
     return int(value) if value.isdecimal() else secrets.randbelow(2**32)
-
-
-def read_source(options: RunOptions) -> str:
-    """The text of the program where it can be found without importing anything; "" otherwise."""
-    if options.kind == "script":
-        return Path(options.target).read_text(encoding="utf-8", errors="replace")
-    parts = options.target.split(".")
-    for path in (Path(*parts, "__main__.py"), Path(*parts).with_suffix(".py")):
-        if path.is_file():
-            return path.read_text(encoding="utf-8", errors="replace")
-    return ""
 
 
 def _exists(repository: Repository) -> bool:
@@ -168,11 +166,14 @@ def _check_command(
             )
         console.warn(f"{options.job}: going on with other arguments")
         console.block(difference)
-    if record.source != source and record.source and not record.finished:
-        name = Path(options.target).name
-        console.warn(f"{options.job}: the script has changed since its last session")
-        console.block(identity.source_difference(record.source, source, name))
-    return before_words != now_words or record.source != source
+    if record.source and not record.finished:
+        before_texts = {Path(options.target).name: record.source, **record.modules}
+        now_texts = {Path(options.target).name: source, **now.modules}
+        for name in [name for name in now_texts if before_texts.get(name, now_texts[name]) != now_texts[name]]:
+            what = "the script" if name == Path(options.target).name else name
+            console.warn(f"{options.job}: {what} has changed since the last session")
+            console.block(identity.source_difference(before_texts[name], now_texts[name], name))
+    return before_words != now_words or record.source != source or record.modules != now.modules
 
 
 def _comparable(argv: tuple[str, ...]) -> tuple[str, ...]:

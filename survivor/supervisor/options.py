@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from survivor.channel import TargetKind
+from survivor.checkpoint.retention import problems as retention_problems
 from survivor.errors import UsageError
 
 OnDrift = Literal["warn", "error", "ignore"]
@@ -22,7 +23,9 @@ class RunOptions:
         kind: what ``target`` is.
         target: path of the script, or dotted name of the module.
         args: the program's own arguments.
-        store: folder of the job folders.
+        root: folder of the user's own modules, where it is not the script's or the working folder; "" otherwise.
+        known_as: the command line that the job was begun with, where this one differs on purpose; () otherwise.
+        store: folder or URL of the job folders.
         job: name of the job.
         command: what to type to go on, for messages.
         every_s: seconds between checkpoints; 0 saves at every safe point.
@@ -32,6 +35,9 @@ class RunOptions:
         accept_changes: go on although the command line or the script has changed.
         allow_partial: go on although some objects can't be carried.
         ignore: names of variables that are not carried.
+        keep: so many of the newest checkpoints are kept.
+        keep_hourly: the newest of each of so many hours too.
+        keep_best: and for each ``min:NAME`` or ``max:NAME`` the one with the best metric reported.
         max_restarts: restarts in a row without progress after which the job stops.
         time_limit_s: seconds after which the session saves and ends; None for no limit.
         on_drift: what to do when the environment has changed.
@@ -47,6 +53,8 @@ class RunOptions:
     kind: TargetKind
     target: str
     args: tuple[str, ...] = ()
+    root: str = ""
+    known_as: tuple[str, ...] = ()
     store: str = DEFAULT_STORE
     job: str
     command: str
@@ -57,6 +65,9 @@ class RunOptions:
     accept_changes: bool = False
     allow_partial: bool = False
     ignore: tuple[str, ...] = ()
+    keep: int = 3
+    keep_hourly: int = 24
+    keep_best: tuple[str, ...] = ()
     max_restarts: int = 3
     time_limit_s: float | None = None
     on_drift: OnDrift = "warn"
@@ -82,6 +93,7 @@ class RunOptions:
             problems.append(
                 f"--job is {self.job[:120]!r}: a name has letters, digits, '.', '_' and '-', at most 100"
             )
+        problems += retention_problems(self.keep, self.keep_hourly, self.keep_best)
         if problems:
             raise UsageError("; ".join(problems), advice="survivor run --help")
 

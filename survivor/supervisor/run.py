@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from dataclasses import replace
 
 from survivor.channel import Start
 from survivor.errors import EXIT_FINISHED, StoreError, UsageError
+from survivor.store import absolute
 from survivor.supervisor import events, wording
 from survivor.supervisor.console import Console
-from survivor.supervisor.job import OpenJob, open_job, read_source
+from survivor.supervisor.job import OpenJob, open_job
 from survivor.supervisor.options import RunOptions
 from survivor.supervisor.policy import Verdict
 from survivor.supervisor.session import Session
 from survivor.supervisor.signals import SignalInbox
+from survivor.supervisor.sources import read_source
+from survivor.supervisor.transcript import Transcript
 
 
 def run_job(options: RunOptions) -> int:
@@ -57,9 +60,12 @@ def open_session(
     job = open_job(options, source, console, inbox.wait)
     if job is None:
         return None
+    transcript = Transcript()
     session = Session(
         options=options,
-        start=start_message(options, job),
+        start=replace(start_message(options, job), output_fd=transcript.fd),
+        fds=(transcript.fd,),
+        transcript=transcript,
         hash_seed=str(job.record.hash_seed),
         console=console,
         hook=hook,
@@ -83,8 +89,9 @@ def start_message(options: RunOptions, job: OpenJob) -> Start:
     return Start(
         kind=options.kind,
         target=options.target,
+        root=options.root,
         args=options.args,
-        store=str(Path(options.store).absolute()),
+        store=absolute(options.store),
         job=options.job,
         session=job.session.number,
         token=job.lease.token,
@@ -95,6 +102,9 @@ def start_message(options: RunOptions, job: OpenJob) -> Start:
         allow_partial=options.allow_partial,
         accept_changes=options.accept_changes,
         ignore=options.ignore,
+        keep=options.keep,
+        keep_hourly=options.keep_hourly,
+        keep_best=options.keep_best,
         hide_hash_seed="PYTHONHASHSEED" not in os.environ,
     )
 
@@ -112,6 +122,9 @@ def tell(session: Session, verdict: Verdict, console: Console) -> None:
 def close(job: OpenJob, verdict: Verdict, session: Session, console: Console) -> None:
     """Record the end; a store that refuses even that changes nothing for the user's program."""
     try:
-        job.close(verdict.kind, verdict.cause or session.stop_reason or verdict.kind, verdict.exit_code)
+        reason = verdict.cause or session.stop_reason or verdict.kind
+        printed = verdict.kind in ("finished", "failed")  # otherwise it will be printed again
+        output = session.transcript.tail() if printed else None
+        job.close(verdict.kind, reason, verdict.exit_code, output)
     except StoreError as error:
         console.warn(f"the end of this session could not be recorded: {error}")

@@ -35,6 +35,7 @@ from survivor.supervisor.options import RunOptions
 from survivor.supervisor.policy import StopRequest, Verdict
 from survivor.supervisor.process import Child
 from survivor.supervisor.signals import STOP_SIGNALS, SignalInbox
+from survivor.supervisor.transcript import Transcript
 from survivor.supervisor.wording import Newest
 
 #: How often a child that was killed is looked at until it is gone (a hung mount can keep it a while).
@@ -63,6 +64,7 @@ class Session:
         hook: gets the events.
         lease: kept alive while the session runs.
         fds: handed on to each child.
+        transcript: what the children print, shared with them.
         clock: monotonic seconds.
     """
 
@@ -73,6 +75,7 @@ class Session:
     hook: events.Hook
     lease: Lease
     fds: tuple[int, ...] = ()
+    transcript: Transcript = field(default_factory=Transcript)
     clock: Callable[[], float] = time.monotonic
     refused: Refused | None = None
     failed: Failed | None = None

@@ -73,10 +73,10 @@ def capture(
     document: dict[str, Any] = {"chain": [r.address for r in chain]}
     main = stack[0] if stack and stack[0].f_code.co_name == "<module>" else None
     document["modules"] = [
-        _module(encoder, name, main if main is not None and main.f_globals is module.__dict__ else None)
+        _module(encoder, name, main if main is not None and main.f_globals is module.__dict__ else None, record)
         for name, module in list(scope.modules.items())
     ]
-    document["frames"] = [_frame(encoder, frame) for frame in stack if frame.f_code.co_name != "<module>"]
+    document["frames"] = [_frame(encoder, frame, record) for frame in stack if frame.f_code.co_name != "<module>"]
     document["iterator"] = None
     if record.iterator is not None and not record.how:
         document["iterator"] = encoder.ref(record.iterator, -1, "<iterator>")
@@ -93,22 +93,32 @@ def capture(
     )
 
 
-def _module(encoder: Encoder, name: str, frame: FrameType | None) -> dict[str, Any]:
+def _places(frame: FrameType, record: Record) -> set[int]:
+    """Where in a frame's code a level stands: at the end of a loop also at its head.
+
+    Behind the loop much is dead that the trained state is made of: the last checkpoint is there to be exported.
+    """
+    at_head = record.how and frame is record.frame and record.head_at_byte >= 0
+    return {frame.f_lasti, record.head_at_byte} if at_head else {frame.f_lasti}
+
+
+def _module(encoder: Encoder, name: str, frame: FrameType | None, record: Record) -> dict[str, Any]:
     module = encoder.scope.modules[name]
     variables = {k: v for k, v in vars(module).items() if not _MACHINERY.match(k)}
     names = list(variables)
     if frame is not None:
         others = tuple(code for other, code in encoder.scope.codes.items() if other != name)
-        for dead in dead_names(frame.f_code, frame.f_lasti, others):
+        dead_at = [dead_names(frame.f_code, place, others) for place in _places(frame, record)]
+        for dead in frozenset.intersection(*dead_at):
             if not isinstance(variables.get(dead), type):  # a class holds state that its instances see
                 variables.pop(dead, None)
     plain = {k: v for k, v in variables.items() if not isinstance(v, type(sys)) and k not in encoder.ignore}
     return {"module": name, "names": names, "variables": encoder.namespace(plain)}
 
 
-def _frame(encoder: Encoder, frame: FrameType) -> dict[str, Any]:
+def _frame(encoder: Encoder, frame: FrameType, record: Record) -> dict[str, Any]:
     variables = frame_access.read(frame)
-    live = live_variables(frame.f_code, frame.f_lasti)
+    live = frozenset[str]().union(*(live_variables(frame.f_code, place) for place in _places(frame, record)))
     carried = {k: v for k, v in variables.items() if k in live and k not in encoder.ignore}
     return {
         "function": code_name(frame.f_code),

@@ -12,8 +12,9 @@ from typing import Any
 from survivor.channel import Start
 from survivor.errors import SurvivorError, UsageError
 from survivor.shield import shield_process, unblock
-from survivor.training import early, ending, program
+from survivor.training import early, ending, inputs, output, program
 from survivor.training.link import Link
+from survivor.training.output import Output
 from survivor.training.storage import Storage, ready_message
 
 #: Keeps the first ``__main__`` alive: a module that is collected clears the globals of its functions.
@@ -33,6 +34,7 @@ def main(channel_fd: int) -> None:
     active_pid = os.getpid()
     shield_process()
     link = Link(channel_fd)
+    Output(link.start.output_fd).install()
     unblock(link.start.unblock)
     if link.start.hide_hash_seed:
         hide_hash_seed()
@@ -129,10 +131,13 @@ def settings_of(start: Start) -> Any:
         allow_partial=start.allow_partial,
         ignore=start.ignore,
         accept_changes=start.accept_changes,
+        keep_best=start.keep_best,
     )
 
 
 def _root(start: Start) -> Path:
+    if start.root:
+        return Path(os.path.realpath(start.root))
     scripts = {"script": start.target, "module": "", "function": start.main_file}
     return program.user_root(scripts[start.kind])
 
@@ -147,7 +152,11 @@ def _begin(link: Link) -> Any:
     engine = Engine(link, settings_of(start), _root(start))
     link.listen(engine.request_stop)
     checkpoint = storage.newest(link.warn)
+    transcript = output.current()
+    if checkpoint is not None and transcript is not None:
+        transcript.restore(checkpoint.document, checkpoint.blobs())
     link.ready(ready_message(checkpoint))
+    inputs.begin()
     engine.install_import_hook()
     engine.begin(checkpoint)
     return engine

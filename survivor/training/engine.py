@@ -27,11 +27,12 @@ from survivor.state import generators, loaders, rng
 from survivor.state.encode import Encoder
 from survivor.state.memory import Constants
 from survivor.state.scope import Scope
-from survivor.training import importer, watch
+from survivor.training import importer, inputs, watch
 from survivor.training.capture import Capture, capture, freeze, inside_unwatched_loop, sites_of
 from survivor.training.files import Files
 from survivor.training.graphs import Graphs
 from survivor.training.loops import Hooks
+from survivor.training.metrics import Metrics
 from survivor.training.plan import Plan
 from survivor.training.records import Context, Ended, Level, Record
 from survivor.training.replay import Replay
@@ -55,6 +56,7 @@ class Settings:
         allow_partial: go on although some objects can't be carried.
         ignore: names of variables and attributes that are left to re-execution.
         accept_changes: go on although the script was edited.
+        keep_best: ``min:NAME`` or ``max:NAME``; a new best metric is worth a checkpoint at once.
     """
 
     every_s: float = 30.0
@@ -62,6 +64,7 @@ class Settings:
     allow_partial: bool = False
     ignore: tuple[str, ...] = ()
     accept_changes: bool = False
+    keep_best: tuple[str, ...] = ()
 
 
 class Link(Protocol):
@@ -79,6 +82,8 @@ class Stored(Protocol):
 
     @property
     def document(self) -> Any: ...  # noqa: D102
+    @property
+    def metrics(self) -> dict[str, float]: ...  # noqa: D102
     def blobs(self) -> Any: ...  # noqa: D102
 
 
@@ -99,7 +104,7 @@ class Engine:
         self.clock = time.monotonic
         self.hooks = Hooks(self)
         self.replay: Replay | None = None
-        self.graphs = Graphs()
+        self.graphs = Graphs(link.warn)
         self.files = Files(self.scope)
         self.plan = Plan(settings, link)
         self.step = 0
@@ -115,7 +120,8 @@ class Engine:
         self._origin_blobs: dict[str, Blob] = {}
         self.tracked: dict[str, Any] = {}
         self.ignored: list[Any] = []
-        self.metrics: dict[str, float] = {}
+        self.metrics = Metrics(settings.keep_best)
+        self._end: Snapshot | None = None
 
     # --- for the bootstrap ----------------------------------------------------------------------
 
@@ -123,14 +129,16 @@ class Engine:
         """Set up hooks and RNGs before the script's first line runs."""
         loaders.install()
         watch.install(self._trained)
+        self.graphs.install()
         self.hooks.install()
         self.files.install()
         if checkpoint is not None:
             self.replay = Replay(self, checkpoint.document, checkpoint.blobs())
             self._origin, self._origin_blobs = self.replay.restore_origin()
             self._constants.digests = dict(checkpoint.document["constants"])
+            self.metrics.restore(checkpoint.metrics, checkpoint.document.get("best", {}))
             self.step = self.replay.step
-            if not self.replay.levels:
+            if self.replay.at_start:
                 self.replay.end()
         else:
             encoder = Encoder(self.scope)
@@ -153,13 +161,17 @@ class Engine:
         return importer.instrument_function(self, function)
 
     def finish(self) -> None:
-        """The script has ended.
+        """The script has ended; the state at the end of its last training loop becomes the last checkpoint.
 
         Raises:
             DivergedError: it ended before it came to the loop that the checkpoint was taken in.
         """
         if self.replay is not None:
             self.replay.never_reached()
+        # all that could have used a graph has run by now, so nothing need be learned of it first
+        paths = [path for past in self.hooks.root.ended if past.level for path in past.level.open_paths]
+        if self._end is not None and self._end.step == self.step and not self.graphs.used(paths):
+            self.link.save(self._end, final=False)
 
     def request_stop(self, reason: str) -> None:
         """Save at the next safe point and end; callable from any thread."""
@@ -181,6 +193,11 @@ class Engine:
         self._due = now if self._stop_reason is not None else now + min(1.0, self.settings.every_s)
 
     # --- for the hooks --------------------------------------------------------------------------
+
+    def report(self, values: dict[str, float]) -> None:
+        """Note metrics; a new best is saved at the next safe point, where the state is still what was measured."""
+        if self.replay is None and self.metrics.report(values):
+            self._due = min(self._due, self.clock())
 
     def open_iterator(self, iterable: Iterable[Any]) -> Iterator[Any]:
         """The iterator of a loop that is entered."""
@@ -228,6 +245,7 @@ class Engine:
             record.head_at = self.clock()
             return
         self._at = record
+        record.head_at_byte = record.frame.f_lasti
         site = record.site
         if record.context.entries:
             record.context = Context()
@@ -242,8 +260,6 @@ class Engine:
             took = now - record.head_at
             site.body_s = took if site.body_s == 0.0 else 0.7 * site.body_s + 0.3 * took
         record.head_at = now
-        if self.graphs.watching:
-            self.graphs.tick(site.key)
         may_be_outer = site.outer or (site.hinted and not site.trains)
         if self.due(site, now):
             taken = self._safe_point(record, now)
@@ -265,6 +281,16 @@ class Engine:
             taken = self._capture(record, chain[: chain.index(record) + 1], result=value)
             level = freeze(taken.level) if taken is not None else None
         record.parent.ended.append(Ended(site=record.site.key, entry=record.entry, how=record.how, level=level))
+        if record.parent is self.hooks.root:
+            self._end = self._end_snapshot(record)
+
+    def _end_snapshot(self, record: Record) -> Snapshot | None:
+        """The state where an outermost training loop has ended, which no head comes after."""
+        if any(past.level is None for past in self.hooks.root.ended):
+            return None
+        blobs: dict[str, Blob] = {}
+        document = self._document([], [_ended_part(self.hooks.root, 0, blobs)])
+        return self._made(document, blobs, f"the end of the {record.site.label} loop")
 
     def abandoned(self, record: Record) -> None:
         """A loop was left by an exception: it can't be skipped by a resumed run."""
@@ -315,7 +341,9 @@ class Engine:
             "step": self.step,
             "origin": self._origin | {"outside": self.hooks.outside.log},
             "files": self.files.lengths(),
+            "inputs": inputs.read_so_far(),
             "constants": self._constants.digests,
+            "best": self.metrics.best,
             "levels": levels,
             "ended": ended,
         }
@@ -354,7 +382,7 @@ class Engine:
             return None
         # what one loop's iterations do to a graph says nothing of another's
         found = [(f"{path} ({record.site.key})", tensor) for path, tensor in taken.graph]
-        taken.level.open_paths.extend(self.graphs.open_paths(found))
+        taken.level.open_paths.extend(self.graphs.open_paths(found, record.number, record.done))
         self._capture_cost_s = max(self.clock() - begin, 0.7 * self._capture_cost_s)
         return taken
 
@@ -386,9 +414,8 @@ class Engine:
                 return self.graphs.why
         contexts = [self.hooks.root, *(outer.context for outer in chain[:-1])]
         for context in contexts:
-            for ended in context.ended:
-                if ended.level is None or not self.graphs.closed(ended.level.open_paths):
-                    return f"the training loop {ended.site} has ended in this iteration"
+            if not self._closed(context):
+                return f"the training loop {context.ended[-1].site} has ended in this iteration"
         unwatched = inside_unwatched_loop(record.frame, self.hooks.running, self.scope)
         if unwatched is not None:
             for site in self.sites:
@@ -396,6 +423,10 @@ class Engine:
                     site.cold, site.hinted = False, True
             return f"{unwatched} is not watched yet"
         return ""
+
+    def _closed(self, context: Context) -> bool:
+        """Whether all training loops that have ended in this iteration left a state that can be stored."""
+        return all(past.level is not None and self.graphs.closed(past.level.open_paths) for past in context.ended)
 
     def _snapshot(self, record: Record, chain: list[Record], taken: Capture) -> Snapshot:
         blobs: dict[str, Blob] = {}
@@ -405,17 +436,24 @@ class Engine:
             assert level is not None
             documents.append(level.document)
             blobs |= _prefixed(level, "" if level is taken.level else f"level{i}/")
-        ended: list[list[Any]] = []
-        for i, context in enumerate([self.hooks.root, *(outer.context for outer in chain[:-1])]):
-            ended.append([])
-            for j, past in enumerate(context.ended):
-                assert past.level is not None
-                blobs |= _prefixed(past.level, f"ended{i}.{j}/")
-                ended[i].append({"site": past.site, "entry": past.entry, "how": past.how, "state": past.level.document})
+        contexts = [self.hooks.root, *(outer.context for outer in chain[:-1])]
+        ended = [_ended_part(context, i, blobs) for i, context in enumerate(contexts)]
+        return self._made(self._document(documents, ended), blobs, ", ".join(str(r) for r in chain))
+
+    def _made(self, document: dict[str, Any], blobs: dict[str, Blob], position: str) -> Snapshot:
         blobs |= _prefixed(Level({}, self._origin_blobs), "origin/")
-        document = self._document(documents, ended)
-        position = ", ".join(str(r) for r in chain)
-        return Snapshot(document=document, blobs=blobs, step=self.step, position=position, metrics=dict(self.metrics))
+        metrics = dict(self.metrics.values)
+        return Snapshot(document=document, blobs=blobs, step=self.step, position=position, metrics=metrics)
+
+
+def _ended_part(context: Context, depth: int, blobs: dict[str, Blob]) -> list[dict[str, Any]]:
+    """What a document says of the training loops that have ended; their bytes are added to ``blobs``."""
+    part = []
+    for j, past in enumerate(context.ended):
+        assert past.level is not None
+        blobs |= _prefixed(past.level, f"ended{depth}.{j}/")
+        part.append({"site": past.site, "entry": past.entry, "how": past.how, "state": past.level.document})
+    return part
 
 
 def _prefixed(level: Level, prefix: str) -> dict[str, Blob]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import cloudpickle
 
+from survivor import pickling
 from survivor.training import ending, program
 from survivor.training.link import Link
 
@@ -73,11 +74,11 @@ def _send(fd: int, kind: str, value: Any) -> None:
     else:
         packed = (kind, value, "")
     try:
-        data = cloudpickle.dumps(packed)
+        data = pickling.dumps(packed)
     except Exception as problem:
         what = "return value" if kind == "value" else f"exception ({type(value).__name__}: {value})"
         error = TypeError(f"the {what} of the survivable function can't be sent to its caller: {problem}")
-        data = cloudpickle.dumps(("error", error, packed[2]))
+        data = pickling.dumps(("error", error, packed[2]))
     os.ftruncate(fd, 0)  # a child before us may have written
     os.lseek(fd, 0, os.SEEK_SET)
     view = memoryview(data)

@@ -30,7 +30,7 @@ def compile_module(engine: Engine, source: bytes | str, filename: str, module_na
     for site in engine.sites[first:]:
         engine.scope.sites_by_code.setdefault(site.function, []).append(site)
     engine.scope.files.add(filename)
-    engine.scope.codes[module_name] = code
+    engine.scope.add_codes(module_name, code)
     if module_name == "__main__" and module_name in sys.modules:
         engine.scope.modules[module_name] = sys.modules[module_name]
         setattr(sys.modules[module_name], HOOK, engine.hooks)

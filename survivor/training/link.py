@@ -33,6 +33,7 @@ from survivor.channel import (
 )
 from survivor.checkpoint.snapshot import Snapshot
 from survivor.errors import EXIT_SAVED, JobRunningError, StoreError, SurvivorError
+from survivor.training import output
 from survivor.training.ending import flush_everything
 
 #: Out of the way of the low numbers that the user's own files get.
@@ -75,6 +76,8 @@ class Link:
         """Make ``snapshot`` durable and tell the parent; a store that fails is told and survived."""
         assert self._saver is not None, "the link has no saver yet"
         flush_everything()
+        transcript = output.current()
+        snapshot = snapshot if transcript is None else transcript.attach(snapshot)
         begin = time.monotonic()
         try:
             name = self._saver(snapshot)

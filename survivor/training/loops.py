@@ -115,7 +115,7 @@ class Hooks:
 
     def report(self, metrics: dict[str, float]) -> None:
         """``survivor.report``."""
-        self._engine.metrics.update(metrics)
+        self._engine.report(metrics)
 
     # --- while ----------------------------------------------------------------------------------
 

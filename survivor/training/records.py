@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import FrameType
@@ -70,8 +71,10 @@ class Record:
         item: the item of the body in progress (in generators only, where a body is interrupted).
         yields: resumptions of the generator since this loop's head.
         trained: a backward pass was seen inside this record.
+        number: tells this running loop from all others of the process.
         level: the state at the head of the current iteration, when a loop inside may need it.
         entered_at, head_at: times (monotonic, seconds) of the entry and of the last head.
+        head_at_byte: offset of that head in the frame's bytecode.
         how: how it ends, see `Ended`; "" while it runs.
         driven: it was put in the middle of a body, see `survivor.state.generators`.
         forced: while it is positive the test of a ``while`` is taken as true, see `Hooks.forced`.
@@ -91,8 +94,10 @@ class Record:
     driven: bool = False
     forced: int = 0
     level: Level | None = None
+    number: int = field(default_factory=itertools.count().__next__)
     entered_at: float = 0.0
     head_at: float = 0.0
+    head_at_byte: int = -1
     context: Context = field(default_factory=Context)
 
     @property

@@ -17,9 +17,8 @@ from survivor.errors import DivergedError, FormatError
 from survivor.state import loaders, rng
 from survivor.state.decode import Decoder
 from survivor.state.pairing import MISSING
-from survivor.training import frames
+from survivor.training import frames, output
 from survivor.training.capture import code_name, user_frames
-from survivor.training.quiet import Quiet
 from survivor.training.records import Context, Ended, Level, Record
 
 if TYPE_CHECKING:
@@ -61,7 +60,9 @@ class Replay:
         self._matched: list[Record] = []
         self.step: int = document["step"]
         self.levels: list[dict[str, Any]] = document["levels"]
-        self._quiet = Quiet()
+        #: nothing was trained yet
+        self.at_start = not self.levels and not any(document["ended"])
+        self._mute(True)
         engine.files.begin_replay(document["files"])
         loaders.deferring = True
 
@@ -93,6 +94,8 @@ class Replay:
                 level = Level(past["state"], dict(blobs))
                 ended = Ended(site=past["site"], entry=past["entry"], how=past["how"], level=level)
                 record.parent.ended.append(ended)
+                if not self.levels and index == len(self._document["ended"][depth]) - 1:
+                    self.end()  # the checkpoint was taken where this loop has ended
                 return True
         return False
 
@@ -100,6 +103,8 @@ class Replay:
         """A loop's head: the place, perhaps, that the next level is restored at."""
         self._check_passed(record)
         levels = self.levels
+        if not levels:
+            return
         depth = len(self._matched)
         target = levels[depth]["chain"][-1]
         while depth < len(levels) - 1 and (record.site.key, record.entry) != (target["site"], target["entry"]):
@@ -151,8 +156,8 @@ class Replay:
         engine.replay = None
         loaders.deferring = False
         engine.files.end_replay()
-        engine.hooks.outside.closed = bool(self.levels)
-        self._quiet.end()
+        engine.hooks.outside.closed = not self.at_start
+        self._mute(False)
         engine.resumed()
 
     def never_reached(self) -> None:
@@ -161,12 +166,20 @@ class Replay:
         Raises:
             DivergedError: always.
         """
-        target = self.levels[len(self._matched)]["chain"][-1]
-        self._quiet.end()
+        levels = self.levels
+        target = levels[len(self._matched)]["chain"][-1] if levels else self._document["ended"][0][-1]
+        self._mute(False)
         raise DivergedError(
             f"the script did not come to the loop {target['site']} again, in which the checkpoint was taken",
             advice="if the script or its data were changed, --fresh starts over and keeps the old job folder aside",
         )
+
+    @staticmethod
+    def _mute(silent: bool) -> None:
+        """What the script prints on its way to the checkpoint stands in the output already; stderr stays."""
+        transcript = output.current()
+        if transcript is not None:
+            transcript.mute() if silent else transcript.unmute()
 
     # --- one level ----------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ class Storage:
         """Open the job folder that ``start`` names."""
         self._start = start
         self._repository = Repository.open(start.store, start.job)
-        self._retention = Retention(keep=start.keep)
+        self._retention = Retention(keep=start.keep, hourly=start.keep_hourly, best=start.keep_best)
         self._commits = 0
 
     def newest(self, warn: Callable[[str], None]) -> Checkpoint | None:

@@ -68,13 +68,15 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="seed of the first program")
     parser.add_argument("--seconds", type=float, default=60, help="how long to go on")
     parser.add_argument("--keep-going", action="store_true", help="list all failures, without their programs")
-    parser.add_argument("--everything", action="store_true", help="also what survivor is known to refuse")
+    parser.add_argument("--everything", action="store_true", help="also what survivor is known to refuse or to get wrong")
     parser.add_argument("--seed", type=int, help="one program")
     parser.add_argument("--print", action="store_true", help="print the program of --seed, and do nothing")
     parser.add_argument("--file", type=Path, help="a program from a file")
     options = parser.parse_args()
-    if not options.everything:
-        pieces.leave_out(pieces.REFUSED)
+    if options.everything:
+        pieces.OPEN_STATEMENTS.clear()
+    else:
+        pieces.leave_out(pieces.REFUSED + pieces.OPEN)
     gc.collect()
     gc.freeze()
     if options.print:

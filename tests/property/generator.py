@@ -8,9 +8,10 @@ reads what is not bound. `budget` bounds the number of training steps.
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass, field, replace
 
-from pieces import CLASSES, HEAD, INITIAL, ITERABLES, MUTATIONS, OVER_HELD, READS, REBINDINGS, TRAINERS
+from pieces import CLASSES, HEAD, INITIAL, ITERABLES, MUTATIONS, OPEN_STATEMENTS, OVER_HELD, READS, REBINDINGS, TRAINERS
 
 _MOST_STEPS = 70
 _LEAST_STEPS = 12
@@ -145,11 +146,13 @@ class Generator:
     def declare(self, place: Place, kind: str | None = None) -> str:
         """Bind a new variable."""
         kind = kind or self.random.choice(list(INITIAL))
+        if place.kind == "generator" and "locals of generators" in OPEN_STATEMENTS:
+            kind = kind if kind in ("int", "float", "str", "tuple") else "int"
         name = self.fresh()
         alike = self.of_kind(place, kind)
         if alike is not None and self.random.random() < 0.12 and kind not in ("iter", "function"):
             value = alike  # two names for one object
-        elif kind == "tensor" and (base := self.of_kind(place, "tensor")) and self.random.random() < 0.3:
+        elif kind == "tensor" and (base := self.of_kind(place, "tensor")) and self.random.random() < 0.3 and "views" not in OPEN_STATEMENTS:
             value = f"{base}[:]"  # a view
         elif kind == "object":
             cls = self.random.choice(self.classes)
@@ -282,6 +285,8 @@ class Generator:
         """``break``, ``continue``, ``return`` or ``raise`` under a condition."""
         r = self.random
         options = []
+        if place.kind == "generator" and "branches of generators" in OPEN_STATEMENTS:
+            return
         if place.loops and not place.in_finally:
             options += ["break", "continue"]
         if place.kind == "function" and not place.in_finally:
@@ -297,12 +302,14 @@ class Generator:
         """An iterator that is held in a variable and asked by hand."""
         r = self.random
         name = self.of_kind(place, "iter", own=True)
+        if name is None and place.kind == "generator" and "locals of generators" in OPEN_STATEMENTS:
+            return
         if name is None or r.random() < 0.2:
             name = self.declare(place, "iter")
         again = r.choice(INITIAL["iter"])
         got = self.fresh("g")
         self.put(f"try:\n    {got} = next({name})\nexcept StopIteration:\n    {name} = {again}\n    {got} = next({name})")
-        place.names[got] = "int" if "int" else ""
+        place.names[got] = "int"
         self.put(f"{got} = number({got})")
         place.own.add(got)
 
@@ -332,6 +339,8 @@ class Generator:
             return
         k = self.fresh("k")
         kind = r.randrange(3)
+        if "sums over inner trainings" in OPEN_STATEMENTS:
+            kind = 2
         self.put({0: f"{k}_sum = 0", 1: f"{k}_all = []", 2: ""}[kind] or "pass")
         self.put(f"for {k} in range({trips}):")
         self.indent += 1
@@ -359,10 +368,9 @@ class Generator:
             return
         held = f"({name}.values() if isinstance({name}, dict) else {name})"
         self.train(place, f"for call in list({held})[-2:]:\n    call()", 2)
-        if self.random.random() < 0.5:
+        if self.random.random() < 0.5 and "partials" not in OPEN_STATEMENTS:
             made = self.random.choice([f"functools.partial(train, {self.integer(place)})", f"maker({self.integer(place)})"])
-            self.put(f"{name}['b'] = {made}\n" if False else
-                     f"if isinstance({name}, dict):\n    {name}['b'] = {made}\nelse:\n    {name}.append({made})")
+            self.put(f"if isinstance({name}, dict):\n    {name}['b'] = {made}\nelse:\n    {name}.append({made})")
 
     def worklist(self, place: Place) -> None:
         """A list that grows while it is iterated over, or is taken from until it is empty."""
@@ -497,12 +505,8 @@ class Generator:
             # a ``continue`` above must not go round it
             start = max(i for i, line in enumerate(self.lines) if line.startswith("    " * (self.indent - 1) + "for "))
             for i in range(start, len(self.lines)):
-                if self.lines[i].strip() == "continue" and self._own_loop(start, i):
-                    self.lines[i] = self.lines[i].replace("continue", "pass")
+                self.lines[i] = re.sub(r"^( +)continue$", r"\1pass", self.lines[i])
         self.indent -= 1
-
-    def _own_loop(self, start: int, line: int) -> bool:
-        return True
 
     # --- functions ------------------------------------------------------------------------------
 
@@ -523,8 +527,9 @@ class Generator:
             self.put(f"{'nonlocal' if nested else 'global'} {', '.join(declared)}")
             place.own |= set(declared)
         before, self.cost = self.cost, 0
+        atoms = generator and "locals of generators" in OPEN_STATEMENTS
         for _ in range(r.randint(0, 2)):
-            self.declare(place)
+            self.declare(place, r.choice(["int", "float", "str", "tuple"]) if atoms else None)
         if not nested and not generator and r.random() < 0.3:
             known = list(self.functions)
             self.function(Place(dict(place.names), place.own - set(declared), kind="function", depth=1), nested=True)

@@ -212,11 +212,10 @@ MUTATIONS: dict[str, list[str]] = {
     "pyrng": ["{n}.random()", "{n}.seed({i})"],
     "nprng": ["{n}.random()"],
     "trng": ["torch.rand(2, generator={n})", "{n}.manual_seed({i})"],
-    "object": ["{n}.bump({i})", "{n}.count += {i}", "{n}.extra = [{i}, {n}.log]" , "{n}.count = {o}.count"],
+    "object": ["{n}.bump({i})", "{n}.count += {i}", "{n}.count = {o}.count"],
     "iter": ["next({n}, None)"],
     "record": ["{n}.items.append({i})", "{n}.items[:] = {n}.items[-3:]"],
 }
-MUTATIONS["object"].remove("{n}.extra = [{i}, {n}.log]")
 
 REBINDINGS: dict[str, list[str]] = {
     "int": ["{n} += {i}", "{n} = ({n} * 3 + {i}) % 1009", "{n} = {i}", "{n} = 2 ** 70 + {i}"],
@@ -279,7 +278,11 @@ ITERABLES: list[tuple[str, str]] = [
 ]
 
 #: Texts of what survivor refuses to carry, and says so; left out unless a campaign asks for everything.
-REFUSED = ("(q * ", "functools.partial(next", "islice({h}", "zip({h}", "lambda", "OrderedDict")
+REFUSED = ("(q * ", "functools.partial(next", "islice({h}", "zip({h}", "OrderedDict")
+#: Faults that are known, see the regressions that are marked as open; left out of the campaign until they are mended.
+OPEN: tuple[str, ...] = ()
+#: The same for what is no text: losses summed over trainings of other loops, objects that only a generator holds.
+OPEN_STATEMENTS = {"locals of generators", "branches of generators"}
 
 
 def leave_out(texts: tuple[str, ...]) -> None:

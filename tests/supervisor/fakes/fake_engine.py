@@ -16,6 +16,7 @@ class Settings:
     allow_partial: bool
     ignore: tuple
     accept_changes: bool
+    keep_best: tuple = ()
 
 
 class Engine:
