@@ -143,7 +143,7 @@ def by_itself(first: Trace, second: Trace) -> tuple[Divergence | None, frozenset
                 harmless[general(leaf.expected_key or leaf.found_key)] = leaf
             continue
         different.since = a.index - 1
-        unused = _unused(first)
+        unused = unused_streams(first)
         different.streams = [name for name in different.streams if name not in unused]
         # what differed before, without an effect yet, is nearer to the cause
         different.leaves = [*begun, *(leaf for leaf in different.leaves if leaf not in begun)]
@@ -155,7 +155,7 @@ def by_itself(first: Trace, second: Trace) -> tuple[Divergence | None, frozenset
     return None, frozenset(harmless) | {stream_key(name) for name in streams}
 
 
-def _unused(trace: Trace) -> set[str]:
+def unused_streams(trace: Trace) -> set[str]:
     """The random streams that nobody drew from after the first event."""
     end = trace.end
     before = trace.events[0].streams
@@ -173,10 +173,12 @@ class Reference:
     Args:
         trace: what it did.
         masked: general keys of leaves that differ between two plain runs as well.
+        walks: whether the script's state is compared after each event.
     """
 
-    def __init__(self, trace: Trace, masked: frozenset[str] = frozenset()) -> None:
+    def __init__(self, trace: Trace, masked: frozenset[str] = frozenset(), *, walks: bool = True) -> None:
         self.trace = trace
+        self.walks = walks
         self.masked = masked
         self.events = trace.events
         self.compared = 0
@@ -213,7 +215,7 @@ class Reference:
         streams = self._streams(a, b)
         leaves: list[Leaf] = []
         soft: list[str] = []
-        if mine is not None and theirs is not None:
+        if self.walks and mine is not None and theirs is not None:
             leaves, soft = differing(mine, theirs, self.masked)
         if a.kind != b.kind:
             stage = "order"

@@ -15,9 +15,26 @@ from typing import Any, Literal
 from survivor.proof.trace import Trace
 from survivor.proof.workplace import Workplace
 
+_PRELOAD = str(Path(__file__).parent / "preload")
+#: What a traced process is told, see `survivor.proof.tracing`; each run changes some of it.
+_PLAN: dict[str, Any] = {
+    "role": "child",
+    "controls": False,
+    "survivor": str(Path(__file__).parent.parent.parent),
+    "preload": _PRELOAD,
+    "seed": None,
+    "steps": None,
+    "sample": 1,
+    "dump": 0,
+    "dump_checkpoint": False,
+    "until": 0,
+    "lines": None,
+    "strike": None,
+    "live": None,
+    "places": {},
+}
 Role = Literal["plain", "child"]
 _HOME = Path(__file__).parent.parent.parent
-_PRELOAD = str(Path(__file__).parent / "preload")
 #: Sessions after the first begin with other random seeds than the first, so that what isn't put back shows.
 _OTHER_SEED = 1000
 _START = (
@@ -80,6 +97,7 @@ class Asked:
         dump: event whose values are kept; 0 for none.
         dump_checkpoint: keep the values at checkpoints and restores.
         until: event after which the process ends; 0 for none.
+        until_step: the same for an optimizer step.
         lines: event after which lines are watched for draws; ``None`` for none.
     """
 
@@ -87,6 +105,7 @@ class Asked:
     dump: int = 0
     dump_checkpoint: bool = False
     until: int = 0
+    until_step: int = 0
     lines: int | None = None
 
 
@@ -174,25 +193,21 @@ class Runner:
         if seed is not None and number > 1:
             seed = (seed + _OTHER_SEED * number) % 2**32
         script = place.work / target.words[0]
-        plan = {
+        plan = _PLAN | {
             "role": role,
             "controls": role == "child",
             "trace": str(place.root / f"trace{number}"),
-            "survivor": str(_HOME),
-            "preload": _PRELOAD,
             "home": os.path.realpath(place.work),
             "roots": [*target.roots] if target.roots else [str(script.resolve().parent)],
             "seed": seed,
-            "steps": target.steps,
+            "steps": asked.until_step or target.steps,
             "sample": asked.sample,
             "dump": asked.dump,
             "dump_checkpoint": asked.dump_checkpoint,
             "until": asked.until,
             "lines": asked.lines,
-            "strike": None,
-            "save_every": None,
-            "places": {},
-        } | more
+            **more,
+        }
         plan_file = place.root / f"plan{number}.json"
         plan_file.write_text(json.dumps(plan))
         code = self._run(words, place, number, self._environment(plan_file, seed))
@@ -237,6 +252,21 @@ class Runner:
         """End what still runs: the proof was given up. Children of supervisors end with them."""
         for pid in list(self._running):
             _end_group(pid)
+
+
+def live_plan(target: Target, scratch: Path, every: int) -> dict[str, str]:
+    """Environment variables with which a job's own training process notes what it does around its checkpoints."""
+    script = target.folder / target.words[0]
+    plan = _PLAN | {
+        "trace": str(scratch / "trace"),
+        "home": os.path.realpath(target.folder),
+        "roots": [str(script.resolve().parent)],
+        "live": every,
+    }
+    plan_file = scratch / "plan.json"
+    plan_file.write_text(json.dumps(plan))
+    search = [_PRELOAD, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"SURVIVOR_PROOF_PLAN": str(plan_file), "PYTHONPATH": os.pathsep.join(search)}
 
 
 def _end_group(pid: int) -> None:

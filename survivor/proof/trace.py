@@ -77,7 +77,9 @@ class Trace:
 
     def _add(self, line: dict[str, Any]) -> None:
         kind = line["k"]
-        if kind == "L":
+        if kind == "P":
+            self.items.clear()  # another process goes on in the same file, after an accident
+        elif kind == "L":
             self.draws.append((line["file"], line["line"], tuple(line["streams"])))
         elif kind == "?":
             self.lost.append(line["step"])

@@ -15,7 +15,7 @@ from signal import SIGKILL, SIGTERM, Signals
 from survivor.errors import EXIT_SAVED, NotResumableError
 from survivor.proof import compare, hints, points, sources
 from survivor.proof.closer import Closer
-from survivor.proof.compare import Divergence, Reference
+from survivor.proof.compare import Divergence, Reference, stream_key, unused_streams
 from survivor.proof.printed import Files, Printed, compare_output, printed_by
 from survivor.proof.report import Report, Row
 from survivor.proof.runs import Asked, Job, Kill, Runner, Session, Target
@@ -139,8 +139,9 @@ class Proof:
         output = Printed.learn(first.out, second.out.replace(str(other.work), str(home)))
         files = Files.learn(place, other)
         report = self._report
-        if masked:
-            names = sorted({key.partition("|")[2] for key in masked})
+        idle = {stream_key(name) for name in unused_streams(first.trace)}  # equal across restores, which is enough
+        names = sorted({key.partition("|")[2] for key in masked - idle})
+        if names:
             report.notes.append(f"not compared, as it differs between two plain runs too: {', '.join(names[:6])}")
         if not output.comparable:
             report.notes.append("printed lines were not compared: two plain runs print differently")

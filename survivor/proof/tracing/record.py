@@ -24,6 +24,7 @@ from survivor.proof.tracing.walk import Walker
 
 _MOST_KEPT_BYTES = 1 << 22
 _MOST_TEXT = 20_000
+_LIVE_EVENTS = 16
 
 
 class Recorder:
@@ -43,16 +44,31 @@ class Recorder:
         self.steps = 0
         self.muted = False  # while the way to a checkpoint is run again
         self.after_event: list[Any] = []
+        self._saves = 0
+        self._open_until: int | None = None  # in a live run, which notes only what follows some checkpoints
         self._fd = os.open(plan["trace"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._ids: dict[str, int] = {}
         self._roots: dict[str, str] = {}
         self._last: dict[str, str] = {}
         self._walk_s = 0.0
+        self.write({"k": "P"})
 
     @property
     def is_ours(self) -> bool:
-        """Whether this is the process that trains, and it does so for the first time."""
+        """Whether this is the process that trains, it does so for the first time, and is to be noted."""
+        if self.plan["live"] and self._open_until is None:
+            return False
         return not self.muted and os.getpid() == self.pid
+
+    def is_marked(self) -> bool:
+        """Whether a checkpoint that was just made is noted; in a live run, so is what follows."""
+        self._saves += 1
+        if not self.plan["live"]:
+            return True
+        if self._saves % self.plan["live"]:
+            return False
+        self._open_until = self.events + _LIVE_EVENTS
+        return True
 
     # --- events ---------------------------------------------------------------------------------
 
@@ -74,6 +90,8 @@ class Recorder:
         self.digests.forget()
         for call in self.after_event:
             call()
+        if self._open_until is not None and (kind == "S" or self.events >= self._open_until):
+            self._open_until = None
         if self.plan["until"] == self.events or (kind == "S" and self.steps == self.plan["steps"]):
             self.end(cut=True)
             leave(self.plan)

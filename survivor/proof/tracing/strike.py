@@ -38,16 +38,12 @@ class Strike:
         self._asked = threading.Event()
         self._sent = False
         self._kill_at: int | None = None
-        self.every: int | None = recorder.plan["save_every"]
-        self._next = self.every
         recorder.after_event.append(self.after_event)
 
     def wants_checkpoint(self) -> bool:
         """Whether this head is to be a safe point, if it can be."""
         if self._sent or self._kill_at is not None:
             return False
-        if self._next is not None and self._recorder.events >= self._next:
-            return True
         return self._at is not None and self._recorder.events >= self._at
 
     def before_head(self) -> None:
@@ -64,8 +60,6 @@ class Strike:
 
     def saved(self, step: int) -> None:
         """A checkpoint was handed over."""
-        if self._next is not None and self.every is not None:
-            self._next = self._recorder.events + self.every
         if self._at is not None and self._recorder.events >= self._at and self._signal == SIGKILL:
             self._await_durable(step)
             self._kill_at = self._recorder.events + AFTER_EVENTS
@@ -123,10 +117,11 @@ def hook_engine(recorder: Recorder, engine_module: Any) -> None:
         finally:
             current.pop()
 
-    def traced_save(self: Any, snapshot: Any, *, final: bool) -> None:
-        save(self, snapshot, final=final)
-        if not current:
-            return  # the start of the job
+    def traced_save(self: Any, snapshot: Any, **options: Any) -> None:
+        save(self, snapshot, **options)
+        if not current or not recorder.is_marked():
+            return  # the start of the job, or its end
+        final = options.get("final", False)
         where = {"step": snapshot.step, "position": snapshot.position, "out": _printed(), "final": final}
         recorder.mark("C", current[-1].frame, recorder.plan["dump_checkpoint"], **where)
         if strike is not None:
@@ -152,6 +147,8 @@ def _come_back(recorder: Recorder, step: int, frame: Any) -> None:
     """The state is back: from here on this process repeats nothing."""
     place = recorder.plan["places"].get(str(step))
     recorder.muted = False
+    if recorder.plan["live"]:
+        return  # its own events only are counted
     if place is None:
         recorder.write({"k": "?", "step": step})
         return

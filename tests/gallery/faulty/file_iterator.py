@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 torch.manual_seed(0)
-Path("numbers.txt").write_text("".join(f"{i * 7 % 5}\n" for i in range(40)))
+Path("numbers.txt").write_text("".join(f"{i * i % 13}\n" for i in range(40)))
 numbers = iter(open("numbers.txt"))
 
 x, y = torch.randn(24, 3), torch.randn(24, 1)
