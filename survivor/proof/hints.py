@@ -77,6 +77,7 @@ CATALOGUE = (
          "anew: draw each time, or fill the cache before training", True, True),
     Hint("appended-file", "a file that is appended to and read again has more lines than at the checkpoint: keep in "
          "variables what training needs", resumed=True),
+    Hint("open-file", "how far an open file was read is not carried: read it into a list first", resumed=True),
     Hint("generator", "a generator of your own is put back by running it again: what it does on the way must have no "
          "effect", resumed=True),
     Hint("workers", "loader workers are other processes: what they keep is theirs", resumed=True),

@@ -64,11 +64,12 @@ class LiveCheck:
         """From now on the training process is traced."""
         self._scratch = Path(tempfile.mkdtemp(prefix="survivor-check-"))
         options = self._options
+        partial = ("--allow-partial",) if options.allow_partial else ()
         target = Target(
             words=(options.target, *options.args),
             folder=Path.cwd(),
             job=options.job,
-            run_options=("--take-over", "--on-drift", "ignore", *(["--allow-partial"] if options.allow_partial else [])),
+            run_options=("--take-over", "--on-drift", "ignore", *partial),
         )
         self._runner = Runner(target, self._scratch)
         added = live_plan(target, self._scratch, self._every)

@@ -162,6 +162,8 @@ class _Scan:
         mode = ast.unparse(node.args[1]) if len(node.args) > 1 else ""
         if name == "open" and ("O_APPEND" in mode or mode in ("'a'", "'ab'", "'a+'", "'ab+'")):
             yield "appended-file", node
+        elif plain and name == "open" and "w" not in mode and not isinstance(self._parents.get(node), ast.withitem):
+            yield "open-file", node
         if name == "DataLoader" and any(k.arg == "num_workers" and not _is_zero(k.value) for k in node.keywords):
             yield "workers", node
 

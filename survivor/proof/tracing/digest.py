@@ -57,7 +57,8 @@ def tensor_bytes(value: Any) -> tuple[str, Any]:
     """A tensor's header (dtype, shape, whether it wants a gradient) and its bytes in logical order."""
     import torch
 
-    header = f"{value.dtype}{tuple(value.shape)}{value.requires_grad}"
+    # what hangs on a graph is carried detached; whoever needs the graph again will see
+    header = f"{value.dtype}{tuple(value.shape)}{value.requires_grad and value.is_leaf}"
     if value.is_meta or value.is_nested:
         return header, b""
     value = value.detach()

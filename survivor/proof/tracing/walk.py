@@ -195,7 +195,7 @@ class Walker:
                     held.append((f"{path}[{name}]" if name.isdigit() else f"{path}.{name}", item))
         for place, item in held:
             if isinstance(item, torch.nn.Parameter):
-                self._names.setdefault(id(item), place.partition("|")[2].partition(".")[2] or place)
+                self._names.setdefault(id(item), place.partition("|")[2])
         self._pairs(held, soft, weight=True)
 
     def _optimizer(self, path: str, value: torch.optim.Optimizer) -> None:
