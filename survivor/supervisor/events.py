@@ -31,6 +31,16 @@ class Started(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SnapshotTaken(Event):
+    """A snapshot lies in memory, where the training process can no longer harm it; ``seconds`` is what that took."""
+
+    step: int
+    position: str
+    size_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckpointSaved(Event):
     """A checkpoint is durable."""
 

@@ -70,7 +70,7 @@ class Settings:
 class Link(Protocol):
     """The engine's way to the store and to the user; see `survivor.training.link`."""
 
-    def save(self, snapshot: Snapshot, *, final: bool) -> None: ...  # noqa: D102
+    def save(self, snapshot: Snapshot, *, final: bool, needed: bool = False) -> None: ...  # noqa: D102
     def leave(self) -> Any: ...  # noqa: D102
     def refuse(self, error: SurvivorError) -> Any: ...  # noqa: D102
     def note(self, text: str) -> None: ...  # noqa: D102
@@ -171,7 +171,7 @@ class Engine:
         # all that could have used a graph has run by now, so nothing need be learned of it first
         paths = [path for past in self.hooks.root.ended if past.level for path in past.level.open_paths]
         if self._end is not None and self._end.step == self.step and not self.graphs.used(paths):
-            self.link.save(self._end, final=False)
+            self.link.save(self._end, final=False, needed=True)
 
     def request_stop(self, reason: str) -> None:
         """Save at the next safe point and end; callable from any thread."""
@@ -396,7 +396,8 @@ class Engine:
                 record.site.retry_at = now + _RETRY_FACTOR * (self.clock() - now)
             self.plan.postponed(blocked or self.graphs.why, since=now - self._due)
             return None
-        self.link.save(self._snapshot(record, chain, taken), final=self._stop_reason is not None)
+        snapshot, best = self._snapshot(record, chain, taken), self.metrics.take_improved()
+        self.link.save(snapshot, final=self._stop_reason is not None, needed=best)
         if self._stop_reason is not None:
             self.link.leave()
         end = self.clock()

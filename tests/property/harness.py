@@ -215,7 +215,7 @@ class _Run:
 
     # the engine's link
 
-    def save(self, snapshot: Snapshot, *, final: bool) -> None:
+    def save(self, snapshot: Snapshot, *, final: bool, needed: bool = False) -> None:
         levels = snapshot.document["levels"]
         self.outcome.saves += bool(levels)
         self.newest = Dump(
