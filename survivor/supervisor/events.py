@@ -89,6 +89,16 @@ def to_json(event: Event) -> str:
     return json.dumps({"event": name, **dataclasses.asdict(event)})
 
 
+def to_all(*hooks: Hook) -> Hook:
+    """A hook that hands each event to all of these."""
+
+    def tell(event: Event) -> None:
+        for hook in hooks:
+            hook(event)
+
+    return tell
+
+
 def file_hook(path: Path) -> Hook:
     """A hook that appends to ``path``.
 

@@ -179,6 +179,15 @@ class Engine:
         self._stop_reason = reason
         self._due = min(self._due, self.clock())
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the process is to save at the next safe point and end."""
+        return self._stop_reason is not None
+
+    def due(self, site: Site, now: float) -> bool:
+        """Whether a checkpoint is wanted at a head of ``site``; a proof's tracer decides in its place."""
+        return now >= self._due and now >= site.retry_at
+
     def resumed(self) -> None:
         """The replay is over; the script trains on."""
         now = self.clock()
@@ -254,7 +263,7 @@ class Engine:
             site.body_s = took if site.body_s == 0.0 else 0.7 * site.body_s + 0.3 * took
         record.head_at = now
         may_be_outer = site.outer or (site.hinted and not site.trains)
-        if now >= self._due and now >= site.retry_at:
+        if self.due(site, now):
             taken = self._safe_point(record, now)
             if taken is not None:
                 record.level = freeze(taken.level) if may_be_outer else None
