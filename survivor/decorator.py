@@ -109,7 +109,7 @@ def _run(function: Callable[..., Any], args: Any, kwargs: Any, options: dict[str
     ):
         opened = open_session(settings, _source(function), console, inbox)
         assert opened is not None, "a function's job is never too finished to be called"
-        job, session = opened
+        session = opened
         session.start = replace(
             session.start,
             args=tuple(sys.argv),
@@ -120,7 +120,7 @@ def _run(function: Callable[..., Any], args: Any, kwargs: Any, options: dict[str
         )
         session.fds += (call.fileno(), result.fileno())
         verdict = session.run(inbox)
-        close(job, verdict, session, console)
+        close(verdict, session, console)
         result.seek(0)
         data = result.read()
     if verdict.kind == "saved":

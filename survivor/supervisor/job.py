@@ -16,7 +16,8 @@ from survivor.checkpoint.job import JobRecord, SessionRecord
 from survivor.checkpoint.lease import Lease
 from survivor.checkpoint.repository import Repository
 from survivor.errors import JobChangedError, JobError, JobRunningError, StoreError
-from survivor.supervisor import environment, identity, wording
+from survivor.store import absolute
+from survivor.supervisor import environment, identity, sources, spool, wording
 from survivor.supervisor.console import Console
 from survivor.supervisor.options import RunOptions
 
@@ -100,16 +101,32 @@ def open_job(
     except JobRunningError as error:
         session.end(repository, f"not begun: {error}")
         raise
+    _bring_home(options, repository, session.number, held.token, console)
     return OpenJob(repository=repository, record=record, session=session, lease=held)
+
+
+def _bring_home(
+    options: RunOptions, repository: Repository, session: int, token: int, console: Console
+) -> None:
+    """Take over what an earlier session had to leave on this machine's disk."""
+    try:
+        store = absolute(options.store)
+        position = spool.bring_home(store, repository, session=session, token=token)
+    except StoreError as error:
+        console.warn(f"{options.job}: a checkpoint on this machine's disk is not in the store yet: {error}")
+        return
+    if position:
+        console.say(f"{repository.job}: brought {position} from this machine's disk to the store")
 
 
 def new_record(options: RunOptions, source: str) -> JobRecord:
     """The record of a job that begins now."""
     mark = {"script": (), "module": ("-m",), "function": ("@survivable",)}[options.kind]
     return JobRecord(
-        argv=(*mark, options.target, *options.args),
+        argv=options.known_as or (*mark, options.target, *options.args),
         script=os.path.realpath(options.target) if options.kind == "script" else "",
         source=source,
+        modules=sources.modules_of(options),
         folder=os.getcwd(),
         hash_seed=choose_hash_seed(os.environ.get("PYTHONHASHSEED", "")),
         python=platform.python_version(),
@@ -120,17 +137,6 @@ def new_record(options: RunOptions, source: str) -> JobRecord:
 def choose_hash_seed(value: str) -> int:
     """The seed of every session of a job: the user's, or one drawn now."""
     return int(value) if value.isdecimal() else secrets.randbelow(2**32)
-
-
-def read_source(options: RunOptions) -> str:
-    """The text of the program where it can be found without importing anything; "" otherwise."""
-    if options.kind == "script":
-        return Path(options.target).read_text(encoding="utf-8", errors="replace")
-    parts = options.target.split(".")
-    for path in (Path(*parts, "__main__.py"), Path(*parts).with_suffix(".py")):
-        if path.is_file():
-            return path.read_text(encoding="utf-8", errors="replace")
-    return ""
 
 
 def _exists(repository: Repository) -> bool:
@@ -176,11 +182,14 @@ def _check_command(
             )
         console.warn(f"{options.job}: going on with other arguments")
         console.block(difference)
-    if record.source != source and record.source and not record.finished:
-        name = Path(options.target).name
-        console.warn(f"{options.job}: the script has changed since its last session")
-        console.block(identity.source_difference(record.source, source, name))
-    return before_words != now_words or record.source != source
+    if record.source and not record.finished:
+        before_texts = {Path(options.target).name: record.source, **record.modules}
+        now_texts = {Path(options.target).name: source, **now.modules}
+        for name in [name for name in now_texts if before_texts.get(name, now_texts[name]) != now_texts[name]]:
+            what = "the script" if name == Path(options.target).name else name
+            console.warn(f"{options.job}: {what} has changed since the last session")
+            console.block(identity.source_difference(before_texts[name], now_texts[name], name))
+    return before_words != now_words or record.source != source or record.modules != now.modules
 
 
 def _comparable(argv: tuple[str, ...]) -> tuple[str, ...]:

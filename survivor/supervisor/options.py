@@ -23,6 +23,8 @@ class RunOptions:
         kind: what ``target`` is.
         target: path of the script, or dotted name of the module.
         args: the program's own arguments.
+        root: folder of the user's own modules, where it is not the script's or the working folder; "" otherwise.
+        known_as: the command line that the job was begun with, where this one differs on purpose; () otherwise.
         store: folder or URL of the job folders.
         job: name of the job.
         command: what to type to go on, for messages.
@@ -51,6 +53,8 @@ class RunOptions:
     kind: TargetKind
     target: str
     args: tuple[str, ...] = ()
+    root: str = ""
+    known_as: tuple[str, ...] = ()
     store: str = DEFAULT_STORE
     job: str
     command: str

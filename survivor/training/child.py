@@ -12,7 +12,7 @@ from typing import Any
 from survivor.channel import Start
 from survivor.errors import SurvivorError, UsageError
 from survivor.shield import shield_process, unblock
-from survivor.training import early, ending, output, program
+from survivor.training import early, ending, inputs, output, program
 from survivor.training.link import Link
 from survivor.training.output import Output
 from survivor.training.storage import Storage, ready_message
@@ -136,6 +136,8 @@ def settings_of(start: Start) -> Any:
 
 
 def _root(start: Start) -> Path:
+    if start.root:
+        return Path(os.path.realpath(start.root))
     scripts = {"script": start.target, "module": "", "function": start.main_file}
     return program.user_root(scripts[start.kind])
 
@@ -154,6 +156,7 @@ def _begin(link: Link) -> Any:
     if checkpoint is not None and transcript is not None:
         transcript.restore(checkpoint.document, checkpoint.blobs())
     link.ready(ready_message(checkpoint))
+    inputs.begin()
     engine.install_import_hook()
     engine.begin(checkpoint)
     return engine

@@ -27,7 +27,7 @@ from survivor.state import generators, loaders, progress, rng
 from survivor.state.encode import Encoder
 from survivor.state.memory import Constants
 from survivor.state.scope import Scope
-from survivor.training import importer, watch
+from survivor.training import importer, inputs, watch
 from survivor.training.capture import Capture, capture, freeze, inside_unwatched_loop, sites_of
 from survivor.training.files import Files
 from survivor.training.graphs import Graphs
@@ -70,7 +70,7 @@ class Settings:
 class Link(Protocol):
     """The engine's way to the store and to the user; see `survivor.training.link`."""
 
-    def save(self, snapshot: Snapshot, *, final: bool) -> None: ...  # noqa: D102
+    def save(self, snapshot: Snapshot, *, final: bool, needed: bool = False) -> None: ...  # noqa: D102
     def leave(self) -> Any: ...  # noqa: D102
     def refuse(self, error: SurvivorError) -> Any: ...  # noqa: D102
     def note(self, text: str) -> None: ...  # noqa: D102
@@ -171,12 +171,21 @@ class Engine:
         # all that could have used a graph has run by now, so nothing need be learned of it first
         paths = [path for past in self.hooks.root.ended if past.level for path in past.level.open_paths]
         if self._end is not None and self._end.step == self.step and not self.graphs.used(paths):
-            self.link.save(self._end, final=False)
+            self.link.save(self._end, final=False, needed=True)
 
     def request_stop(self, reason: str) -> None:
         """Save at the next safe point and end; callable from any thread."""
         self._stop_reason = reason
         self._due = min(self._due, self.clock())
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the process is to save at the next safe point and end."""
+        return self._stop_reason is not None
+
+    def due(self, site: Site, now: float) -> bool:
+        """Whether a checkpoint is wanted at a head of ``site``; a proof's tracer decides in its place."""
+        return now >= self._due and now >= site.retry_at
 
     def resumed(self) -> None:
         """The replay is over; the script trains on."""
@@ -252,7 +261,7 @@ class Engine:
             site.body_s = took if site.body_s == 0.0 else 0.7 * site.body_s + 0.3 * took
         record.head_at = now
         may_be_outer = site.outer or (site.hinted and not site.trains)
-        if now >= self._due and now >= site.retry_at:
+        if self.due(site, now):
             taken = self._safe_point(record, now)
             if taken is not None:
                 record.level = freeze(taken.level) if may_be_outer else None
@@ -332,6 +341,7 @@ class Engine:
             "step": self.step,
             "origin": self._origin | {"outside": self.hooks.outside.log},
             "files": self.files.lengths(),
+            "inputs": inputs.read_so_far(),
             "constants": self._constants.digests,
             "best": self.metrics.best,
             "levels": levels,
@@ -386,7 +396,8 @@ class Engine:
                 record.site.retry_at = now + _RETRY_FACTOR * (self.clock() - now)
             self.plan.postponed(blocked or self.graphs.why, since=now - self._due)
             return None
-        self.link.save(self._snapshot(record, chain, taken), final=self._stop_reason is not None)
+        snapshot, best = self._snapshot(record, chain, taken), self.metrics.take_improved()
+        self.link.save(snapshot, final=self._stop_reason is not None, needed=best)
         if self._stop_reason is not None:
             self.link.leave()
         end = self.clock()

@@ -31,6 +31,7 @@ from typing import Any
 import torch
 
 from survivor.state.scope import Scope
+from survivor.training import inputs
 
 _WRITING = frozenset("wax+")
 _MOST_FILES = 500
@@ -130,6 +131,8 @@ class Files:
 
     def _open(self, file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
         reads = not _WRITING & set(mode)
+        if reads:
+            inputs.saw(file)
         if (reads and self._folder is None) or os.getpid() != self._pid:
             return _real_open(file, mode, *args, **kwargs)
         path = self._minded(file, sys._getframe(1))
@@ -160,9 +163,10 @@ class Files:
         assert self._folder is not None
         shadow = self._shadows.get(path)
         if shadow is None:
-            shadow = self._shadows[path] = os.path.join(self._folder, f"{len(self._shadows)}-{os.path.basename(path)}")
+            shadow = os.path.join(self._folder, f"{len(self._shadows)}-{os.path.basename(path)}")
             if keep and os.path.isfile(path):
                 shutil.copyfile(path, shadow)
+            self._shadows[path] = shadow  # from now on a read finds it: not before it is filled
         return shadow
 
     def _mkdir(self, path: Any, *args: Any, **kwargs: Any) -> None:

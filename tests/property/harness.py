@@ -219,7 +219,7 @@ class _Run:
 
     # the engine's link
 
-    def save(self, snapshot: Snapshot, *, final: bool) -> None:
+    def save(self, snapshot: Snapshot, *, final: bool, needed: bool = False) -> None:
         levels = snapshot.document["levels"]
         if not levels and any(snapshot.document["ended"]):
             return  # the last one of all: nothing is trained after it
