@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 from survivor.checkpoint.snapshot import Blob, Snapshot
 from survivor.errors import DivergedError, NotResumableError, SurvivorError
-from survivor.state import generators, loaders, rng
+from survivor.state import generators, loaders, progress, rng
 from survivor.state.encode import Encoder
 from survivor.state.memory import Constants
 from survivor.state.scope import Scope
@@ -203,7 +203,7 @@ class Engine:
     def open_iterator(self, iterable: Iterable[Any]) -> Iterator[Any]:
         """The iterator of a loop that is entered."""
         iterator = iter(iterable)
-        generators.tap(iterator)
+        progress.tap(iterator)
         return iterator
 
     def explicit_loop(self, iterable: Iterable[Any], frame: FrameType) -> Iterable[Any]:
