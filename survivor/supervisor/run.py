@@ -20,22 +20,23 @@ from survivor.supervisor.telling import Teller
 from survivor.supervisor.transcript import Transcript
 
 
-def run_job(options: RunOptions) -> int:
-    """Run or continue a job; returns the exit code of the process.
+def run_job(options: RunOptions, *hooks: events.Hook) -> int:
+    """Run or continue a job, telling ``hooks`` what happens; returns the exit code of the process.
 
     Raises:
         SurvivorError: the job could not be begun, by the class that says why.
     """
     # from here to the end of the last record: a signal is never a sudden death
     with SignalInbox() as inbox:
-        return _run_job(options, inbox)
+        return _run_job(options, inbox, hooks)
 
 
-def _run_job(options: RunOptions, inbox: SignalInbox) -> int:
+def _run_job(options: RunOptions, inbox: SignalInbox, hooks: tuple[events.Hook, ...]) -> int:
     console = Console(quiet=options.quiet)
     if options.kind == "script":
         check_script(options.target)
-    hook = events.file_hook(options.events) if options.events else lambda _: None
+    files = [events.file_hook(options.events)] if options.events else []
+    hook = events.to_all(*files, *hooks)
     opened = open_session(options, read_source(options), console, inbox, hook)
     if opened is None:
         return EXIT_FINISHED

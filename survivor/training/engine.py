@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 from survivor.checkpoint.snapshot import Blob, Snapshot
 from survivor.errors import DivergedError, NotResumableError, SurvivorError
-from survivor.state import generators, loaders, rng
+from survivor.state import generators, loaders, progress, rng
 from survivor.state.encode import Encoder
 from survivor.state.memory import Constants
 from survivor.state.scope import Scope
@@ -73,6 +73,7 @@ class Link(Protocol):
     def save(self, snapshot: Snapshot, *, final: bool, needed: bool = False) -> None: ...  # noqa: D102
     def leave(self) -> Any: ...  # noqa: D102
     def refuse(self, error: SurvivorError) -> Any: ...  # noqa: D102
+    def beat(self, now_s: float) -> None: ...  # noqa: D102
     def note(self, text: str) -> None: ...  # noqa: D102
     def warn(self, text: str) -> None: ...  # noqa: D102
 
@@ -178,6 +179,15 @@ class Engine:
         self._stop_reason = reason
         self._due = min(self._due, self.clock())
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the process is to save at the next safe point and end."""
+        return self._stop_reason is not None
+
+    def due(self, site: Site, now: float) -> bool:
+        """Whether a checkpoint is wanted at a head of ``site``; a proof's tracer decides in its place."""
+        return now >= self._due and now >= site.retry_at
+
     def resumed(self) -> None:
         """The replay is over; the script trains on."""
         now = self.clock()
@@ -193,7 +203,7 @@ class Engine:
     def open_iterator(self, iterable: Iterable[Any]) -> Iterator[Any]:
         """The iterator of a loop that is entered."""
         iterator = iter(iterable)
-        generators.tap(iterator)
+        progress.tap(iterator)
         return iterator
 
     def explicit_loop(self, iterable: Iterable[Any], frame: FrameType) -> Iterable[Any]:
@@ -235,6 +245,7 @@ class Engine:
             self._or_refuse(lambda: replay.head(record))
             record.head_at = self.clock()
             return
+        self.link.beat(self.clock())
         self._at = record
         record.head_at_byte = record.frame.f_lasti
         site = record.site
@@ -252,7 +263,7 @@ class Engine:
             site.body_s = took if site.body_s == 0.0 else 0.7 * site.body_s + 0.3 * took
         record.head_at = now
         may_be_outer = site.outer or (site.hinted and not site.trains)
-        if now >= self._due and now >= site.retry_at:
+        if self.due(site, now):
             taken = self._safe_point(record, now)
             if taken is not None:
                 record.level = freeze(taken.level) if may_be_outer else None
