@@ -85,7 +85,12 @@ class Files:
                     file.flush()
             with contextlib.suppress(OSError):
                 found[path] = os.stat(path).st_size
-        return {"time": time.time(), "lengths": found, "folders": sorted(self._made)[:_MOST_FILES]}
+        return {
+            "time": time.time(),
+            "lengths": found,
+            "folders": sorted(self._made)[:_MOST_FILES],
+            "inputs": inputs.read_so_far(),
+        }
 
     def begin_replay(self, saved: dict[str, Any]) -> None:
         """From now on the script's writing is a repetition."""
