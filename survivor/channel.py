@@ -49,6 +49,7 @@ class Start(Message):
         hide_hash_seed: take ``PYTHONHASHSEED`` out of ``os.environ``, since the user had set none.
         function_fd: where a pickled function and its arguments are read, -1 for none.
         result_fd: where the pickled result is written, -1 for none.
+        out_fd, err_fd: what becomes the child's standard output and error; -1 to keep the supervisor's own.
         output_fd: shared memory for the transcript, -1 for none.
         user_sys_path: ``sys.path`` of a caller whose function is run.
         root: folder of the user's own modules; "" for the script's, or for a module the working folder.
@@ -76,6 +77,8 @@ class Start(Message):
     hide_hash_seed: bool = False
     function_fd: int = -1
     result_fd: int = -1
+    out_fd: int = -1
+    err_fd: int = -1
     output_fd: int = -1
     user_sys_path: tuple[str, ...] = ()
     main_file: str = ""

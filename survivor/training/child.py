@@ -34,7 +34,8 @@ def main(channel_fd: int) -> None:
     active_pid = os.getpid()
     shield_process()
     link = Link(channel_fd)
-    Output(link.start.output_fd).install()
+    output.redirect(link.start.out_fd, link.start.err_fd)
+    Output(link.start.output_fd).install(unbuffered=link.start.out_fd >= 0)
     unblock(link.start.unblock)
     if link.start.hide_hash_seed:
         hide_hash_seed()
