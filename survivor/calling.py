@@ -37,7 +37,9 @@ def _code_with_its_file(code: types.CodeType) -> tuple[Any, ...]:
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no stubs
     """Cloudpickle that refuses what would come out as something else on the other side."""
 
-    dispatch_table: ClassVar[Any] = collections.ChainMap({types.CodeType: _code_with_its_file}, cloudpickle.Pickler.dispatch_table)
+    dispatch_table: ClassVar[Any] = collections.ChainMap(
+        {types.CodeType: _code_with_its_file}, cloudpickle.Pickler.dispatch_table
+    )
 
     def persistent_id(self, obj: Any) -> None:
         """Called for each object; never gives an id."""

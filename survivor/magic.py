@@ -31,7 +31,7 @@ _BACK = "__survivor_back__"
 
 def register() -> None:
     """Make the magic known to the running kernel."""
-    register_cell_magic(survivable)  # type: ignore[no-untyped-call]
+    register_cell_magic(survivable)
 
 
 def survivable(line: str, cell: str) -> None:
@@ -40,7 +40,7 @@ def survivable(line: str, cell: str) -> None:
 
     from survivor.decorator import run_call
 
-    shell = get_ipython()  # type: ignore[no-untyped-call]
+    shell = get_ipython()
     options = parse_line(line)
     if options is None:
         return
