@@ -156,7 +156,7 @@ def _run(
     ):
         opened = open_session(settings, _source(function), console, inbox, hook)
         assert opened is not None, "a function's job is never too finished to be called"
-        job, session = opened
+        session = opened
         session.start = replace(
             session.start,
             args=tuple(sys.argv),
@@ -169,7 +169,7 @@ def _run(
         )
         session.fds += (call.fileno(), result.fileno(), *(fd for fd in streams if fd >= 0))
         verdict = session.run(inbox)
-        close(job, verdict, session, console)
+        close(verdict, session, console)
         result.seek(0)
         return session, verdict, result.read()
 

@@ -104,6 +104,12 @@ class RunCommand(click.Command):
 @click.option("--wait", is_flag=True, help="Wait while another session runs the job.")
 @click.option("--take-over", is_flag=True, help="Take the job from a session that still runs it.")
 @click.option("--events", type=click.Path(path_type=Path, dir_okay=False), help="Add events as JSON lines.")
+@click.option(
+    "--check-resume",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Restore every N-th checkpoint in a second process, and compare a step.",
+)
 @click.option("--quiet", is_flag=True, help="Print only warnings and errors.")
 @click.argument("script_and_args", metavar="SCRIPT [ARGS]...", nargs=-1, type=click.UNPROCESSED)
 def command(module: str | None, script_and_args: tuple[str, ...], job: str | None, **options: Any) -> None:
@@ -116,6 +122,7 @@ def command(module: str | None, script_and_args: tuple[str, ...], job: str | Non
     from survivor.supervisor.options import RunOptions, job_name_of
     from survivor.supervisor.run import run_job
 
+    check_every = options.pop("check_resume")
     kind, target = ("module", module) if module else ("script", script_and_args[0])
     assert target is not None
     settings = RunOptions(
@@ -129,7 +136,14 @@ def command(module: str | None, script_and_args: tuple[str, ...], job: str | Non
         time_limit_s=options.pop("time_limit"),
         **options,
     )
-    sys.exit(run_job(settings))
+    if check_every is None:
+        sys.exit(run_job(settings))
+    from survivor.proof.live import LiveCheck
+    from survivor.supervisor.console import Console
+
+    with LiveCheck(settings, check_every, Console(quiet=settings.quiet)) as check:
+        code = run_job(settings, check.hook)
+    sys.exit(code)
 
 
 def _command_to_go_on(argv: list[str], target: str) -> str:

@@ -31,6 +31,16 @@ class Started(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SnapshotTaken(Event):
+    """A snapshot lies in memory, where the training process can no longer harm it; ``seconds`` is what that took."""
+
+    step: int
+    position: str
+    size_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckpointSaved(Event):
     """A checkpoint is durable."""
 
@@ -73,6 +83,16 @@ def to_json(event: Event) -> str:
     """One line: the fields, and the class name in snake case as ``event``."""
     name = "".join("_" + c.lower() if c.isupper() else c for c in type(event).__name__).lstrip("_")
     return json.dumps({"event": name, **dataclasses.asdict(event)})
+
+
+def to_all(*hooks: Hook) -> Hook:
+    """A hook that hands each event to all of these."""
+
+    def tell(event: Event) -> None:
+        for hook in hooks:
+            hook(event)
+
+    return tell
 
 
 def file_hook(path: Path) -> Hook:

@@ -16,7 +16,8 @@ from survivor.checkpoint.job import JobRecord, SessionRecord
 from survivor.checkpoint.lease import Lease
 from survivor.checkpoint.repository import Repository
 from survivor.errors import JobChangedError, JobError, JobRunningError, StoreError
-from survivor.supervisor import environment, identity, sources, wording
+from survivor.store import absolute
+from survivor.supervisor import environment, identity, sources, spool, wording
 from survivor.supervisor.console import Console
 from survivor.supervisor.options import RunOptions
 
@@ -100,7 +101,22 @@ def open_job(
     except JobRunningError as error:
         session.end(repository, f"not begun: {error}")
         raise
+    _bring_home(options, repository, session.number, held.token, console)
     return OpenJob(repository=repository, record=record, session=session, lease=held)
+
+
+def _bring_home(
+    options: RunOptions, repository: Repository, session: int, token: int, console: Console
+) -> None:
+    """Take over what an earlier session had to leave on this machine's disk."""
+    try:
+        store = absolute(options.store)
+        position = spool.bring_home(store, repository, session=session, token=token)
+    except StoreError as error:
+        console.warn(f"{options.job}: a checkpoint on this machine's disk is not in the store yet: {error}")
+        return
+    if position:
+        console.say(f"{repository.job}: brought {position} from this machine's disk to the store")
 
 
 def new_record(options: RunOptions, source: str) -> JobRecord:

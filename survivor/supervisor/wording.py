@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from survivor import errors
-from survivor.channel import Ready, Refused, Saved, SaveFailed
-from survivor.errors import CrashLoopError, SurvivorError
+from survivor.channel import Lost, Persisted, Ready, Refused, Saved
+from survivor.errors import CrashLoopError, JobRunningError, SurvivorError
 from survivor.supervisor.console import size_text, time_text
 from survivor.supervisor.options import RunOptions
 from survivor.supervisor.policy import Verdict
@@ -25,7 +25,7 @@ class Newest:
     checkpoint: str = ""
     saved_at: float = 0.0
 
-    def note(self, message: Ready | Saved, saved_at: float) -> None:
+    def note(self, message: Ready | Saved | Persisted, saved_at: float) -> None:
         """Take note of a checkpoint that a child has made or continues from."""
         self.step = max(self.step, message.step)
         self.position = message.position if message.step else ""
@@ -49,11 +49,13 @@ def continuing(options: RunOptions, message: Ready, now: float) -> str:
 def stopped(
     options: RunOptions,
     reason: str,
-    final: Saved | None,
+    final: Saved | Persisted | None,
     newest: Newest,
     now: float,
+    *,
+    spool: str = "",
 ) -> str:
-    """The session ends before the job does."""
+    """The session ends before the job does; ``spool`` is where the checkpoint lies if the store did not take it."""
     if final is not None:
         size = size_text(final.size_bytes)
         what = f"saved at {final.position} (step {final.step}, {size} in {final.seconds:.2f} s)"
@@ -65,6 +67,8 @@ def stopped(
         )
     else:
         what = "stopped before there was anything to save"
+    if spool:
+        what += f" in {spool}, since the store did not take it; the next session on this machine brings it there"
     return f"{options.job}: {reason}: {what}\n{options.job}: go on with: {options.command}"
 
 
@@ -93,10 +97,18 @@ def refused(options: RunOptions, message: Refused) -> SurvivorError:
     return error
 
 
-def save_failed(options: RunOptions, message: SaveFailed, position: str) -> str:
+def lost(message: Lost) -> Refused:
+    """Another session has the job: nothing more of this one counts."""
+    error = JobRunningError(message.reason, advice=message.advice)
+    return Refused(
+        error_type=type(error).__name__, message=str(error), advice=error.advice, exit_code=error.exit_code
+    )
+
+
+def save_failed(options: RunOptions, reason: str, position: str, spool: str) -> str:
     """The store took no checkpoint."""
     newest = f"the newest checkpoint is {position}" if position else "there is no checkpoint yet"
-    return f"{options.job}: could not save ({message.reason}); training goes on, {newest}"
+    return f"{options.job}: could not save ({reason}); {newest}; until the store takes them they go to {spool}"
 
 
 def finished(options: RunOptions, session: int) -> str:

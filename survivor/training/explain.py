@@ -28,7 +28,7 @@ _SILENT = ("function", "class", "remade", "torch", "dtype")
 class _Terminal:
     """An engine's link that only shows: nothing is stored."""
 
-    def save(self, snapshot: Snapshot, *, final: bool) -> None:
+    def save(self, snapshot: Snapshot, *, final: bool, needed: bool = False) -> None:
         """Nothing is saved."""
 
     def leave(self) -> NoReturn:

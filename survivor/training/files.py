@@ -168,9 +168,10 @@ class Files:
         assert self._folder is not None
         shadow = self._shadows.get(path)
         if shadow is None:
-            shadow = self._shadows[path] = os.path.join(self._folder, f"{len(self._shadows)}-{os.path.basename(path)}")
+            shadow = os.path.join(self._folder, f"{len(self._shadows)}-{os.path.basename(path)}")
             if keep and os.path.isfile(path):
                 shutil.copyfile(path, shadow)
+            self._shadows[path] = shadow  # from now on a read finds it: not before it is filled
         return shadow
 
     def _mkdir(self, path: Any, *args: Any, **kwargs: Any) -> None:

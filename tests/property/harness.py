@@ -61,6 +61,10 @@ class Dump:
     def document(self) -> Any:
         return json.loads(self.text)
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        return {}
+
     def blobs(self) -> dict[str, Blob]:
         return {
             name: Blob(name=name, dtype=dtype, shape=shape, data=memoryview(data))
@@ -215,8 +219,10 @@ class _Run:
 
     # the engine's link
 
-    def save(self, snapshot: Snapshot, *, final: bool) -> None:
+    def save(self, snapshot: Snapshot, *, final: bool, needed: bool = False) -> None:
         levels = snapshot.document["levels"]
+        if not levels and any(snapshot.document["ended"]):
+            return  # the last one of all: nothing is trained after it
         self.outcome.saves += bool(levels)
         self.newest = Dump(
             killed_at=-1,
