@@ -93,8 +93,9 @@ def set_random_state(state: dict[str, Any]) -> None:
         import numpy
 
         numpy.random.set_state(state["numpy"])
-    torch = sys.modules.get("torch")
-    if torch is not None and "torch" in state:
+    if "torch" in state:
+        import torch
+
         torch.set_rng_state(state["torch"])
         if state.get("cuda") and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(state["cuda"][: torch.cuda.device_count()])

@@ -46,8 +46,6 @@ def run_function(link: Link) -> None:
     file = open(start.function_fd, "rb")  # noqa: SIM115 - read in two steps, and closed with the process
     around = pickle.load(file)
     calling.give_sources(around["sources"])
-    import torch  # noqa: F401 - the caller's random state is set in it
-
     # as a plain call would find it; a resumed one is set to what the first had
     calling.set_random_state(around["random"])
 
