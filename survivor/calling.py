@@ -5,7 +5,6 @@ The pickle travels in an unnamed memory file between two processes of one user, 
 
 from __future__ import annotations
 
-import collections
 import inspect
 import io
 import linecache
@@ -14,10 +13,9 @@ import pickle
 import sys
 import types
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from typing import Any
 
-import cloudpickle
-
+from survivor import pickling
 from survivor.errors import UsageError
 
 _DEPTH = 4
@@ -28,18 +26,8 @@ class _Unfit(Exception):
     """An object that must not go along; says why."""
 
 
-def _code_with_its_file(code: types.CodeType) -> tuple[Any, ...]:
-    """Cloudpickle's own reduction, which since 3.1 forgets the file; loops are known by it, and tracebacks name it."""
-    make, parts = cloudpickle.Pickler.dispatch_table[types.CodeType](code)
-    return make, tuple(code.co_filename if part == "<dynamic-code>" else part for part in parts)
-
-
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no stubs
+class _Pickler(pickling.Pickler):
     """Cloudpickle that refuses what would come out as something else on the other side."""
-
-    dispatch_table: ClassVar[Any] = collections.ChainMap(
-        {types.CodeType: _code_with_its_file}, cloudpickle.Pickler.dispatch_table
-    )
 
     def persistent_id(self, obj: Any) -> None:
         """Called for each object; never gives an id."""

@@ -12,7 +12,7 @@ from typing import Any
 from survivor.channel import Start
 from survivor.errors import SurvivorError, UsageError
 from survivor.shield import shield_process, unblock
-from survivor.training import early, ending, inputs, output, program
+from survivor.training import carry, early, ending, inputs, output, program
 from survivor.training.link import Link
 from survivor.training.output import Output
 from survivor.training.storage import Storage, ready_message
@@ -150,6 +150,7 @@ def _begin(link: Link) -> Any:
     start = link.start
     storage = Storage(start)
     link.set_saver(storage)
+    carry.configure(start.carry, enabled=not start.no_carry)
     engine = Engine(link, settings_of(start), _root(start))
     link.listen(engine.request_stop)
     checkpoint = storage.newest(link.warn)

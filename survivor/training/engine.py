@@ -105,7 +105,7 @@ class Engine:
         self.hooks = Hooks(self)
         self.replay: Replay | None = None
         self.graphs = Graphs(link.warn)
-        self.files = Files(self.scope)
+        self.files = Files(self.scope, link.warn)
         self.plan = Plan(settings, link)
         self.step = 0
         self._due = 0.0

@@ -14,7 +14,7 @@ from typing import Any
 
 import cloudpickle
 
-from survivor import calling
+from survivor import calling, pickling
 from survivor.training import ending, program
 from survivor.training.link import Link
 
@@ -94,11 +94,11 @@ def _send(fd: int, kind: str, value: Any) -> None:
         packed = (kind, value, "")
     state = calling.random_state()
     try:
-        data = cloudpickle.dumps((*packed, state))
+        data = pickling.dumps((*packed, state))
     except Exception as problem:
         what = "return value" if kind == "value" else f"exception ({type(value).__name__}: {value})"
         error = TypeError(f"the {what} of the survivable function can't be sent to its caller: {problem}")
-        data = cloudpickle.dumps(("error", error, packed[2], state))
+        data = pickling.dumps(("error", error, packed[2], state))
     os.ftruncate(fd, 0)  # a child before us may have written
     os.lseek(fd, 0, os.SEEK_SET)
     view = memoryview(data)

@@ -34,6 +34,7 @@ from typing import Any
 
 from survivor.checkpoint import transcript
 from survivor.checkpoint.snapshot import Blob, Snapshot
+from survivor.training import attachments
 
 _LOWEST_FD = 200
 MOST_BYTES = 32 << 20
@@ -70,6 +71,7 @@ class Output:
         """Put the noting file under ``sys.stdout``, which is otherwise as Python made it, or unbuffered."""
         global _current  # noqa: PLW0603 - one process, one standard output
         _current = self
+        attachments.add(self.attach)
         old = sys.stdout
         if not isinstance(old, io.TextIOWrapper):
             return  # closed by whoever started us
