@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from survivor.checkpoint.snapshot import Blob
-from survivor.state import atoms, functions, generators, iterators, rng, tables
+from survivor.state import atoms, functions, generators, iterators, progress, rng, tables
 from survivor.state.memory import Constants, Memory
 from survivor.state.scope import Scope, class_name, is_remade, is_transparent, slot_names
 
@@ -169,7 +169,7 @@ class Encoder:
 
     def _remade(self, value: Any, number: int) -> Any:
         """``["remade", type]``: re-execution makes it; nothing is carried, but the count of a progress bar."""
-        if generators.is_tqdm(value):
+        if progress.is_tqdm(value):
             return ["progress", type(value).__name__, value.n]
         return ["remade", type(value).__name__]
 
@@ -359,7 +359,6 @@ class Encoder:
 
     def _generator(self, value: types.GeneratorType[Any, Any, Any], number: int) -> Any:
         """``["generator", name, fields]``: see `survivor.state.generators`."""
-        from survivor.state import generators
 
         parts = generators.parts(value, self.scope)
         if parts is None:

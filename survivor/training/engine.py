@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 from survivor.checkpoint.snapshot import Blob, Snapshot
 from survivor.errors import DivergedError, NotResumableError, SurvivorError
-from survivor.state import generators, loaders, rng
+from survivor.state import generators, loaders, progress, rng
 from survivor.state.encode import Encoder
 from survivor.state.memory import Constants
 from survivor.state.scope import Scope
@@ -73,6 +73,7 @@ class Link(Protocol):
     def save(self, snapshot: Snapshot, *, final: bool, needed: bool = False) -> None: ...  # noqa: D102
     def leave(self) -> Any: ...  # noqa: D102
     def refuse(self, error: SurvivorError) -> Any: ...  # noqa: D102
+    def beat(self, now_s: float) -> None: ...  # noqa: D102
     def note(self, text: str) -> None: ...  # noqa: D102
     def warn(self, text: str) -> None: ...  # noqa: D102
 
@@ -202,7 +203,7 @@ class Engine:
     def open_iterator(self, iterable: Iterable[Any]) -> Iterator[Any]:
         """The iterator of a loop that is entered."""
         iterator = iter(iterable)
-        generators.tap(iterator)
+        progress.tap(iterator)
         return iterator
 
     def explicit_loop(self, iterable: Iterable[Any], frame: FrameType) -> Iterable[Any]:
@@ -244,6 +245,7 @@ class Engine:
             self._or_refuse(lambda: replay.head(record))
             record.head_at = self.clock()
             return
+        self.link.beat(self.clock())
         self._at = record
         record.head_at_byte = record.frame.f_lasti
         site = record.site

@@ -6,7 +6,7 @@
 ``break``          is preceded by ``__survivor__.left(N)``
 ``return v``       in a loop becomes ``return __survivor__.returned(N, v)``, and after the loop stands
                    ``if __survivor__.returns(N): return __survivor__.value(N)``
-``yield v``        becomes ``__survivor__.resumed((yield v))``
+``yield from E``   becomes ``yield from __survivor__.delegate(E)``
 ``time.time()``    and other calls that bring something in from outside become
                    ``__survivor__.noted("key", time.time())``
 
@@ -246,10 +246,11 @@ class Rewriter(ast.NodeTransformer):
         key = ast.Constant(f"{self._module}:{function.qualname or '<module>'}:{function.notes}")
         return self._call("seeded" if seeds else "noted", node, key, node)
 
-    def visit_Yield(self, node: ast.Yield) -> Any:
-        """Count resumptions of generators."""
+    def visit_YieldFrom(self, node: ast.YieldFrom) -> Any:
+        """Let the iterator be exchanged for a restored one."""
         self.generic_visit(node)
-        return self._call("resumed", node, node)
+        node.value = self._call("delegate", node.value, node.value)
+        return node
 
     def _new_site(self, node: Any, kind: str, label: str) -> int | None:
         function = self._stack[-1]
