@@ -48,6 +48,7 @@ class Start(Message):
         unblock: signals that the parent blocked for the time of the child's start-up.
         hide_hash_seed: take ``PYTHONHASHSEED`` out of ``os.environ``, since the user had set none.
         arena: file descriptors of the memory that snapshots go into; none: the child commits by itself.
+        pulse_fd: memory that shows the supervisor a sign of life at each head of a loop, -1 for none.
         from_arena: continue from the newest snapshot in there, not from the store.
         function_fd: where a pickled function and its arguments are read, -1 for none.
         result_fd: where the pickled result is written, -1 for none.
@@ -80,6 +81,7 @@ class Start(Message):
     unblock: tuple[int, ...] = ()
     hide_hash_seed: bool = False
     arena: tuple[int, ...] = ()
+    pulse_fd: int = -1
     from_arena: bool = False
     function_fd: int = -1
     result_fd: int = -1
@@ -254,7 +256,10 @@ class Close(Message):
 
 @dataclass(frozen=True, kw_only=True)
 class Persisted(Message):
-    """Snapshot ``seq`` is a checkpoint; ``seconds`` is what it took to write it."""
+    """Snapshot ``seq`` is a checkpoint; ``seconds`` is what it took to write it.
+
+    ``free_bytes`` is the room that the store has left, -1 where it can't tell.
+    """
 
     seq: int
     checkpoint: str
@@ -262,6 +267,7 @@ class Persisted(Message):
     position: str
     size_bytes: int
     seconds: float
+    free_bytes: int = -1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from survivor.channel import Note, Persisted, Ready, Saved, Snapped
+from survivor.notices import Notice
 from survivor.supervisor import events, wording
 from survivor.supervisor.console import Console
 from survivor.supervisor.options import RunOptions
@@ -67,7 +68,18 @@ class Teller:
 
     def problem(self, reason: str, spool: str) -> None:
         """The store took no checkpoint."""
-        self.console.warn(wording.save_failed(self.options, reason, self.newest.position, spool))
+        self.console.warn(wording.save_failed(self.options, reason, self.newest, time.time(), spool))
+
+    def warn(self, text: str) -> None:
+        """A line of warning; from any thread."""
+        self.console.warn(text)
+
+    def notice(self, found: Notice) -> None:
+        """A notice has come from elsewhere than a signal."""
+        text = wording.notice(self.options, found)
+        (self.console.say if found.ends else self.console.warn)(text)
+        if not found.ends:
+            self._emit(events.Noticed, reason=found.reason, left_s=-1.0, ends=False)
 
     def noticed(self, request: StopRequest) -> None:
         """The session is asked to end."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
 import signal
 import socket
 import threading
@@ -162,9 +163,16 @@ class Writer:
                 position=held.position,
                 size_bytes=held.size_bytes,
                 seconds=time.monotonic() - begin,
+                free_bytes=self._free_bytes(),
             )
         )
         self._commit.tidy()
+
+    def _free_bytes(self) -> int:
+        try:
+            return shutil.disk_usage(self._write.store).free
+        except OSError:
+            return -1  # no folder, or one that is gone for the moment
 
     def _on_lost(self, reason: str, advice: str = "") -> None:
         self._lost.set()

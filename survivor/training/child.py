@@ -11,7 +11,7 @@ from typing import Any
 
 from survivor.channel import Start
 from survivor.errors import SurvivorError, UsageError
-from survivor.shield import shield_process, unblock
+from survivor.shield import shield_process, show_stacks_on_demand, unblock
 from survivor.training import carry, early, ending, inputs, output, program
 from survivor.training.link import Link
 from survivor.training.output import Output
@@ -33,6 +33,7 @@ def main(channel_fd: int) -> None:
     global active_pid  # noqa: PLW0603 - one process, one state
     active_pid = os.getpid()
     shield_process()
+    show_stacks_on_demand()
     link = Link(channel_fd)
     output.redirect(link.start.out_fd, link.start.err_fd)
     Output(link.start.output_fd).install(unbuffered=link.start.out_fd >= 0)

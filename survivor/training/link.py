@@ -38,6 +38,7 @@ from survivor.channel import (
 )
 from survivor.checkpoint.snapshot import Snapshot
 from survivor.errors import EXIT_SAVED, FormatError, JobRunningError, StoreError, SurvivorError
+from survivor.pulse import Heart
 from survivor.training import attachments
 from survivor.training.ending import flush_everything
 
@@ -82,6 +83,8 @@ class Link:
         slots = tuple(_moved_up(fd) for fd in self.start.arena)
         self.start = replace(self.start, arena=slots)
         self._publisher = Publisher(slots) if slots else None
+        pulse = self.start.pulse_fd
+        self.beat: Callable[[float], None] = Heart(_moved_up(pulse)).beat if pulse >= 0 else lambda _: None
         os.register_at_fork(after_in_child=self._disown)
 
     # ------------------------------------------------------------------ for the engine
