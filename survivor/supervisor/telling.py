@@ -72,7 +72,7 @@ class Teller:
 
     def problem(self, reason: str, spool: str) -> None:
         """The store took no checkpoint."""
-        self.console.warn(wording.save_failed(self.options, reason, self.newest.position, spool))
+        self.console.warn(wording.save_failed(self.options, reason, self.newest, time.time(), spool))
 
     def warn(self, text: str) -> None:
         """A line of warning; from any thread."""

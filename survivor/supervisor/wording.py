@@ -119,10 +119,14 @@ def lost(message: Lost) -> Refused:
     )
 
 
-def save_failed(options: RunOptions, reason: str, position: str, spool: str) -> str:
-    """The store took no checkpoint."""
-    newest = f"the newest checkpoint is {position}" if position else "there is no checkpoint yet"
-    return f"{options.job}: could not save ({reason}); {newest}; until the store takes them they go to {spool}"
+def save_failed(options: RunOptions, reason: str, newest: Newest, now: float, spool: str) -> str:
+    """The store took no checkpoint: what is at risk, since when (``now`` in seconds since 1970), and what is done."""
+    since = f"what came since {newest.position} (step {newest.step}, saved {time_text(now - newest.saved_at)} ago)"
+    risk = since if newest.position else "all that was trained"
+    return (
+        f"{options.job}: could not save ({reason}); training goes on; {risk} is not in the store, and "
+        f"until that takes checkpoints again they go to {spool}"
+    )
 
 
 def finished(options: RunOptions, session: int) -> str:
