@@ -104,6 +104,10 @@ class RunCommand(click.Command):
     multiple=True,
     help="Keep the best too, by a metric given to survivor.report: min:val_loss. May be repeated.",
 )
+@click.option(
+    "--carry", metavar="PATTERN", multiple=True, help="Carry files of any size that the script writes. Repeatable."
+)
+@click.option("--no-carry", is_flag=True, help="Carry no files that the script writes.")
 @click.option("--max-restarts", default=3, show_default=True, help="Restarts in a row without progress.")
 @click.option(
     "--on-drift",

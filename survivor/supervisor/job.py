@@ -17,11 +17,13 @@ from survivor.checkpoint.lease import Lease
 from survivor.checkpoint.repository import Repository
 from survivor.errors import JobChangedError, JobError, JobRunningError, StoreError
 from survivor.store import absolute
-from survivor.supervisor import environment, identity, sources, spool, wording
+from survivor.supervisor import environment, identity, orphans, sources, spool, wording
 from survivor.supervisor.console import Console
 from survivor.supervisor.options import RunOptions
 
 _WAIT_POLL_S = 2.0
+#: A killed session's child has its grace period; a writer that hangs is not waited for much longer.
+_ORPHANS_S, _ORPHANS_POLL_S = 15.0, 0.05
 
 
 @dataclass(kw_only=True)
@@ -76,6 +78,7 @@ def open_job(
     """
     repository = Repository.open(options.store, options.job)
     _wait_for_holder(options, repository, console, asked_to_end)
+    _wait_for_orphans(options, console, asked_to_end)
     if options.fresh and _exists(repository):
         console.say(f"{options.job}: the old job folder is kept as {repository.set_aside()}")
     record = JobRecord.read(repository)
@@ -163,6 +166,18 @@ def _wait_for_holder(
             told = True
         if asked_to_end(_WAIT_POLL_S):
             raise JobRunningError(f"{options.job}: asked to end while it waited for {holder}")
+
+
+def _wait_for_orphans(options: RunOptions, console: Console, asked_to_end: Callable[[float], bool]) -> None:
+    """Let what a killed session has left on this machine save first."""
+    store, told = absolute(options.store), False
+    until_s = time.monotonic() + options.grace_s + _ORPHANS_S
+    while not options.take_over and time.monotonic() < until_s and orphans.are_there(store, options.job):
+        if not told:
+            console.say(f"{options.job}: the last session was killed and is still saving: waiting for it")
+            told = True
+        if asked_to_end(_ORPHANS_POLL_S):
+            raise JobRunningError(f"{options.job}: asked to end while the last session was still saving")
 
 
 def _check_command(

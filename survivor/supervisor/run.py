@@ -90,6 +90,8 @@ def start_message(options: RunOptions, job: OpenJob) -> Start:
         kind=options.kind,
         target=options.target,
         root=options.root,
+        carry=options.carry,
+        no_carry=options.no_carry,
         args=options.args,
         store=absolute(options.store),
         job=options.job,
