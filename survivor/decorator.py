@@ -37,6 +37,9 @@ def survivable(
     accept_changes: bool = False,
     allow_partial: bool = False,
     ignore: tuple[str, ...] = (),
+    keep: int = 3,
+    keep_hourly: int = 24,
+    keep_best: tuple[str, ...] = (),
     max_restarts: int = 3,
     quiet: bool = False,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
@@ -51,7 +54,7 @@ def survivable(function: Callable[..., Any] | None = None, /, **options: Any) ->
 
     Args:
         function: the training function; module-level or local.
-        store: folder of the job folders; ``$SURVIVOR_STORE`` or ``survivor-jobs`` by default.
+        store: folder or URL of the job folders; ``$SURVIVOR_STORE`` or ``survivor-jobs`` by default.
         job: name of the job; the function's name by default.
         every: seconds between checkpoints.
         grace: seconds from a signal to the end.
@@ -60,6 +63,9 @@ def survivable(function: Callable[..., Any] | None = None, /, **options: Any) ->
         accept_changes: go on although the arguments or the function have changed.
         allow_partial: go on although some objects can't be saved.
         ignore: names of variables that are not saved.
+        keep: so many of the newest checkpoints are kept.
+        keep_hourly: the newest of each of so many hours too.
+        keep_best: and for each ``min:NAME`` or ``max:NAME`` the one with the best metric given to ``report``.
         max_restarts: restarts in a row without progress.
         quiet: print only warnings and errors.
 
