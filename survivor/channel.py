@@ -48,9 +48,16 @@ class Start(Message):
         unblock: signals that the parent blocked for the time of the child's start-up.
         hide_hash_seed: take ``PYTHONHASHSEED`` out of ``os.environ``, since the user had set none.
         arena: file descriptors of the memory that snapshots go into; none: the child commits by itself.
+        pulse_fd: memory that shows the supervisor a sign of life at each head of a loop, -1 for none.
         from_arena: continue from the newest snapshot in there, not from the store.
         function_fd: where a pickled function and its arguments are read, -1 for none.
         result_fd: where the pickled result is written, -1 for none.
+        environment: variables to set before torch is loaded; "" unsets one.
+        deterministic: let torch use only deterministic algorithms.
+        on_drift: what to do where torch finds another environment: ``warn``, ``error`` or ``ignore``.
+        carry: patterns of files that the script writes and that are carried whatever their size.
+        no_carry: carry no files.
+        out_fd, err_fd: what becomes the child's standard output and error; -1 to keep the supervisor's own.
         output_fd: shared memory for the transcript, -1 for none.
         user_sys_path: ``sys.path`` of a caller whose function is run.
         root: folder of the user's own modules; "" for the script's, or for a module the working folder.
@@ -77,9 +84,17 @@ class Start(Message):
     unblock: tuple[int, ...] = ()
     hide_hash_seed: bool = False
     arena: tuple[int, ...] = ()
+    pulse_fd: int = -1
     from_arena: bool = False
     function_fd: int = -1
     result_fd: int = -1
+    environment: dict[str, str] = field(default_factory=dict)
+    deterministic: bool = False
+    on_drift: str = "warn"
+    carry: tuple[str, ...] = ()
+    no_carry: bool = False
+    out_fd: int = -1
+    err_fd: int = -1
     output_fd: int = -1
     user_sys_path: tuple[str, ...] = ()
     main_file: str = ""
@@ -247,7 +262,10 @@ class Close(Message):
 
 @dataclass(frozen=True, kw_only=True)
 class Persisted(Message):
-    """Snapshot ``seq`` is a checkpoint; ``seconds`` is what it took to write it."""
+    """Snapshot ``seq`` is a checkpoint; ``seconds`` is what it took to write it.
+
+    ``free_bytes`` is the room that the store has left, -1 where it can't tell.
+    """
 
     seq: int
     checkpoint: str
@@ -255,6 +273,7 @@ class Persisted(Message):
     position: str
     size_bytes: int
     seconds: float
+    free_bytes: int = -1
 
 
 @dataclass(frozen=True, kw_only=True)

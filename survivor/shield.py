@@ -22,10 +22,13 @@ processes; a loader worker, which must not die of a stranger's SIGTERM, says so 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import faulthandler
 import functools
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -38,6 +41,9 @@ STOP_SIGNALS = (
     signal.SIGUSR2,
     signal.SIGXCPU,
 )
+
+#: Asks a child for the stack of each of its threads; a number that nobody uses.
+STACKS_SIGNAL = int(signal.SIGRTMAX) - 7
 
 _SIG_DFL = 0
 
@@ -74,6 +80,13 @@ def end_by_kill(workers: Iterable[Any], forget: Callable[[], None]) -> None:
 def _end(kill: Callable[[], None], forget: Callable[[], None]) -> None:
     forget()
     kill()
+
+
+def show_stacks_on_demand() -> None:
+    """Let ``STACKS_SIGNAL`` print the stack of every thread to stderr, in this process and its forks."""
+    if sys.__stderr__ is not None:
+        with contextlib.suppress(OSError, ValueError):
+            faulthandler.register(STACKS_SIGNAL, file=sys.__stderr__, all_threads=True)
 
 
 def unblock(signals: Iterable[int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import linecache
 import os
 from collections.abc import Sequence
@@ -119,17 +120,15 @@ class Closer:
             [(os.path.basename(file), line, file) for file, line, moved in trace.draws if set(moved) & set(streams)]
             for trace in (expected, found)
         )
-        for i in range(max(len(ours), len(theirs))):
-            mine = ours[i] if i < len(ours) else None
-            other = theirs[i] if i < len(theirs) else None
-            if (mine and mine[:2]) == (other and other[:2]) and i < max(len(ours), len(theirs)) - 1:
-                continue
-            at = other or mine
-            assert at is not None
-            text = linecache.getline(at[2], at[1]).strip()
-            who = "" if mine and other else " (in the plain run only)" if mine else " (in the resumed run only)"
-            return f"{at[0]}:{at[1]}: {text}{who}"
-        return ""
+        pairs = list(itertools.zip_longest(ours, theirs))
+        apart = [(mine, other) for mine, other in pairs if (mine and mine[:2]) != (other and other[:2])]
+        if not pairs:
+            return ""
+        mine, other = (apart or pairs)[0]  # where the draws are the same, the first of them shows the other values
+        at = other or mine
+        text = linecache.getline(at[2], at[1]).strip()
+        who = "" if mine and other else " (in the first run only)" if mine else " (in the second run only)"
+        return f"{at[0]}:{at[1]}: {text}{who}"
 
 
 def _rank(leaf: Leaf, values: dict[str, Any]) -> int:

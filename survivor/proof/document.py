@@ -36,7 +36,7 @@ def document(report: Report, target: Target, options: Options) -> dict[str, Any]
         "fingerprint": fingerprint(),
         "kills": rows,
         "not_compared": report.notes,
-        **report.numbers,
+        **{name: value for name, value in report.numbers.items() if name != "kills"},
     }
 
 

@@ -105,6 +105,7 @@ class Proof:
         else:
             kills = points.choose(events, options.kills, options.signals, options.seed)
         runs = points.in_runs(kills)
+        self._report.numbers["kills"] = len(kills)
         self._say(f"interrupted runs: {len(runs)}, with {len(kills)} kills")
         with ThreadPoolExecutor(options.jobs) as pool:
             found = list(pool.map(lambda pair: self._interrupted(plain, *pair), enumerate(runs, 1)))
@@ -186,6 +187,9 @@ class Proof:
         report = self._report
         report.rows.sort(key=lambda row: (row.run, row.step))
         report.numbers["runs"] = len({row.run for row in report.rows})
+        lost = report.numbers["kills"] - len(report.rows)
+        if lost and not found:
+            report.notes.append(f"{lost} kills came too late: no safe point was left before the end")
         if not found:
             if not any(row.position for row in report.rows):
                 self._fail("no session could be continued from a checkpoint: nothing was proved", plain.session.err)

@@ -28,6 +28,7 @@ class Started(Event):
     pid: int
     checkpoint: str
     position: str
+    step: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +54,14 @@ class CheckpointSaved(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Noticed(Event):
-    """The session is going to end, for ``reason``, in ``left_s`` seconds at the latest."""
+    """A notice: the session ends, for ``reason``, in ``left_s`` seconds at the latest.
+
+    One that does not end it has ``ends`` False, and -1 for the time left.
+    """
 
     reason: str
     left_s: float
+    ends: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

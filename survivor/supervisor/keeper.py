@@ -18,7 +18,20 @@ from typing import Any
 
 from survivor import arena
 from survivor.arena import Held
-from survivor.channel import Close, Closed, Durable, Guard, Lost, Message, Persist, Persisted, PersistFailed, Write
+from survivor.channel import (
+    Close,
+    Closed,
+    Durable,
+    Guard,
+    Lost,
+    Message,
+    Persist,
+    Persisted,
+    PersistFailed,
+    Saved,
+    Snapped,
+    Write,
+)
 from survivor.supervisor import spool
 from survivor.supervisor.peer import Peer
 
@@ -85,6 +98,7 @@ class Keeper:
         newest: the newest snapshot; None before the first.
         durable: the newest that is a checkpoint.
         spooled: whether that lies in the spool and not in the store.
+        free_bytes: room in the store, as last seen; None where it can't tell.
         lost: another session has the job.
         on_saved, on_problem: called with each checkpoint, and with each fault of the store in words.
     """
@@ -97,6 +111,7 @@ class Keeper:
         self.newest: Held | None = None
         self.durable: Persisted | None = None
         self.spooled = False
+        self.free_bytes: int | None = None
         self.lost: Lost | None = None
         self.on_saved: Callable[[Persisted], None] = lambda _: None
         self.on_problem: Callable[[str], None] = lambda _: None
@@ -254,6 +269,8 @@ class Keeper:
         lane.longest_s = max(lane.longest_s, message.seconds)
         if message.size_bytes > 1e6:
             lane.bytes_per_s = message.size_bytes / max(message.seconds, 1e-3)
+        if lane is self._store and message.free_bytes >= 0:
+            self.free_bytes = message.free_bytes
         if message.seq <= self._durable_seq:
             return
         self.durable, self.spooled = message, lane is self._spool
@@ -306,6 +323,19 @@ class Keeper:
     def closed(self) -> Closed | None:
         """The writer's answer to that, when it has come."""
         return self._closed
+
+    def saved_as(self, final: Saved | Snapped | None) -> Saved | Persisted | None:
+        """The checkpoint that the child's last state became, if it became one, with all the time that this took."""
+        if isinstance(final, Snapped):
+            durable = self.durable
+            saved = durable is not None and durable.seq >= final.seq
+            return replace(durable, seconds=durable.seconds + final.seconds) if durable and saved else None
+        return final
+
+    @property
+    def spooled_in(self) -> str:
+        """Where the newest checkpoint lies, if not in the store."""
+        return self.spool_folder if self.spooled else ""
 
     @property
     def spool_folder(self) -> str:

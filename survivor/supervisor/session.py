@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from survivor import machine
 from survivor.channel import (
     Close,
     Failed,
@@ -32,21 +33,24 @@ from survivor.channel import (
     Write,
 )
 from survivor.errors import EXIT_SAVED, JobRunningError, SurvivorError
+from survivor.pulse import Pulse
 from survivor.supervisor import policy, wording
+from survivor.supervisor.hang import HangWatch, print_stacks
 from survivor.supervisor.keeper import Keeper
 from survivor.supervisor.options import RunOptions
-from survivor.supervisor.policy import StopRequest, Verdict
+from survivor.supervisor.policy import Verdict
 from survivor.supervisor.process import Child
 from survivor.supervisor.signals import STOP_SIGNALS, SignalInbox
+from survivor.supervisor.stopping import Stopping
 from survivor.supervisor.telling import Teller
 from survivor.supervisor.transcript import Transcript
+from survivor.supervisor.watch import Watch, sources
 
-#: How often a child that was killed is looked at until it is gone (a hung mount can keep it a while).
-_KILLED_POLL_S = 0.05
-#: After the end of the grace period a write that is under way gets so long.
+#: What the end of a session takes even if it shall end at once.
 _LAST_S = 2.0
 #: How long the store may take to note the end of the session.
 _CLOSING_S = 30.0
+_STACKS_S = 1.0
 
 
 @dataclass(kw_only=True)
@@ -56,6 +60,8 @@ class Run:
     last: Message | None = None
     progressed: bool = False
     final: Saved | Snapped | None = None
+    oom_kills: int = 0
+    cause: str = ""
 
 
 @dataclass(kw_only=True)
@@ -83,7 +89,7 @@ class Session:
     clock: Callable[[], float] = time.monotonic
     refused: Refused | None = None
     failed: Failed | None = None
-    _stop: StopRequest | None = None
+    _pid: int = 0
     _fruitless_ends: int = 0
     _reached: int = 0
     _final: Saved | Snapped | None = None
@@ -93,13 +99,13 @@ class Session:
 
         What is left to do then is `close`.
         """
-        self._inbox = inbox
-        began_s = self.clock()
-        limit_s = self.options.time_limit_s
-        self._limit_at_s = None if limit_s is None else began_s + limit_s - self.options.grace_s
+        self._inbox, self._pulse = inbox, Pulse()
         self._keeper = Keeper(self.write, self.options.every_s, self.clock)
         self._keeper.on_saved, self._keeper.on_problem = self._on_persisted, self._on_problem
-        with self._keeper.closing_on_error():
+        self._stop = Stopping(self.options.grace_s, self._keeper, self._pulse, self.clock)
+        watched = sources(self.options, self.tell.warn)
+        self._watch = Watch(watched, lambda: self._stop.view(self._pid), self.tell.warn)
+        with self._keeper.closing_on_error(), self._watch:
             verdict = Verdict(kind="restart")
             while verdict.kind == "restart":
                 if self._wait(verdict.delay_s):
@@ -111,22 +117,22 @@ class Session:
                     self.tell.restarting(verdict, self._position())
             verdict = self._settle(verdict)
         if verdict.kind == "saved":
-            self._say_stopped()
+            self.tell.stopped(self.stop_reason, self._keeper.saved_as(self._final), self._keeper.spooled_in)
         self.tell.ended(verdict)
         return verdict
 
     def close(self, message: Close) -> str:
         """Have the end recorded and the lease given back; returns what went wrong, or ""."""
-        keeper = self._keeper
+        keeper, began_s = self._keeper, self.clock()
         with keeper:
             keeper.begin_close(message)
-            until_s = self.clock() + _CLOSING_S
             while keeper.closed is None:
-                if self._stop is not None:
-                    until_s = min(until_s, max(self._stop.deadline_s, self.clock() + _LAST_S))
-                if self.clock() >= until_s:
+                left_s = self._stop.left_s(began_s)
+                if self._stop.request is None or self._stop.request.at_once:
+                    left_s = began_s + (_CLOSING_S if left_s is None else _LAST_S) - self.clock()
+                if left_s is None or left_s <= 0:
                     return "the store does not answer"
-                self._pause(until_s - self.clock(), None)
+                self._pause(left_s, None)
                 self._heed(None)
                 keeper.work()
             return keeper.closed.problem
@@ -134,20 +140,27 @@ class Session:
     # ------------------------------------------------------------------ one child
 
     def _run_child(self) -> Verdict:
-        run, keeper = Run(), self._keeper
-        start = replace(self.start, arena=keeper.fds, from_arena=keeper.newest is not None)
-        with Child(start, hash_seed=self.hash_seed, fds=(*self.fds, *keeper.fds)) as child:
+        run, keeper = Run(oom_kills=machine.oom_kills()), self._keeper
+        self._pulse.reset()
+        fds = (*self.fds, *keeper.fds, self._pulse.fd)
+        start = replace(self.start, arena=keeper.fds, pulse_fd=self._pulse.fd, from_arena=keeper.newest is not None)
+        with Child(start, hash_seed=self.hash_seed, fds=fds) as child:
+            self._pid = child.pid
+            self._hang = HangWatch(child.pid, self._pulse, self.options.hang_after_s, self.clock)
             keeper.guard(child.pid, child.send)
-            if self._stop is not None:  # asked for while no child was there to be told
-                child.send(Stop(reason=self._stop.reason, deadline_s=self._stop.grace_s))
+            if self._stop.request is not None:  # asked for while no child was there to be told
+                self._ask(child)
             self._attend(child, run)
             if self._may_clear(run):
                 child.signal_group(signal.SIGKILL)
             status = child.reap()
+            self._pid = 0
         if keeper.look() and keeper.newest is not None:
             self._progress(keeper.newest.step, run)
         keeper.hurry()
         self._final = run.final
+        if status == -signal.SIGKILL and machine.oom_kills() > run.oom_kills:
+            run.cause = policy.OUT_OF_MEMORY
         return policy.judge(
             policy.ChildEnd(
                 status=status,
@@ -156,16 +169,18 @@ class Session:
                 progressed=run.progressed,
                 fruitless_ends=self._fruitless_ends,
                 max_restarts=self.options.max_restarts,
+                cause=run.cause,
             )
         )
 
     def _attend(self, child: Child, run: Run) -> None:
         """Serve the child until it has ended and all that it said is heard."""
         while not child.has_ended:
-            self._pause(self._patience_s(), child)
+            times = [self._hang.patience_s, self._stop.patience_s()]
+            self._pause(min(t for t in times if t is not None), child)
             self._hear(child, run)
             self._heed(child)
-            if self._presses(run):
+            if self._stop.presses(saved_last=run.final is not None):
                 self._keeper.hurry()
             self._keeper.work()
             self._keep_time(child, run)
@@ -175,7 +190,7 @@ class Session:
         """Wait until something is to be heard, at most so long."""
         times = [t for t in (seconds, self._keeper.patience_s()) if t is not None]
         poll = select.poll()
-        for fd in (self._inbox.wakeup.fileno(), *self._keeper.sockets()):
+        for fd in (self._inbox.wakeup.fileno(), self._watch.wakeup.fileno(), *self._keeper.sockets()):
             poll.register(fd, select.POLLIN)
         if child is not None:
             poll.register(child.pidfd, select.POLLIN)
@@ -248,12 +263,11 @@ class Session:
         while keeper.unsaved and not keeper.hopeless and keeper.lost is None:
             keeper.hurry()
             keeper.work()
-            if self._stop is not None:
-                left_s = max(self._stop.deadline_s, began_s + _LAST_S) - self.clock()
-                if self._stop.at_once or left_s <= 0:
-                    break
+            left_s = self._stop.left_s(began_s)
+            if left_s == 0:
+                break
             if keeper.unsaved:
-                self._pause(left_s if self._stop is not None else None, None)
+                self._pause(left_s, None)
                 self._heed(None)
         if keeper.lost is not None and verdict.kind != "refused":
             self.refused = wording.lost(keeper.lost)
@@ -263,32 +277,37 @@ class Session:
     # ------------------------------------------------------------------ stopping
 
     def _heed(self, child: Child | None) -> None:
+        """Act on the signals and notices that have come."""
         for number in self._inbox.drain():
-            self._on_signal(number, child)
+            if number in STOP_SIGNALS:
+                if self._stop.on_signal(number):
+                    self._ask(child)
+            elif number == signal.SIGTSTP:
+                if child is not None:
+                    child.signal_group(signal.SIGSTOP)
+                os.kill(os.getpid(), signal.SIGSTOP)
+            elif number == signal.SIGCONT and child is not None:
+                child.signal_group(signal.SIGCONT)
+        for notice in self._watch.drain():
+            if notice.ends:
+                if self._stop.on_notice(notice):
+                    self.tell.notice(notice)
+                    self._ask(child)
+            else:
+                self.tell.notice(notice)
+                self._keeper.hurry()
 
-    def _on_signal(self, number: int, child: Child | None) -> None:
-        if number in STOP_SIGNALS:
-            self._request(policy.on_signal(number, self.clock(), self.options.grace_s, self._stop), child)
-        elif number == signal.SIGTSTP:
-            if child is not None:
-                child.signal_group(signal.SIGSTOP)
-            os.kill(os.getpid(), signal.SIGSTOP)
-        elif number == signal.SIGCONT and child is not None:
-            child.signal_group(signal.SIGCONT)
-
-    def _request(self, request: StopRequest, child: Child | None) -> None:
-        if request == self._stop:
-            return
-        first, self._stop = self._stop is None, request
-        if first:
-            self.tell.noticed(request)
-            if child is not None:
-                child.send(Stop(reason=request.reason, deadline_s=request.grace_s))
+    def _ask(self, child: Child | None) -> None:
+        request = self._stop.request
+        assert request is not None
+        self.tell.noticed(request)
+        if child is not None:
+            child.send(Stop(reason=request.reason, deadline_s=request.grace_s))
 
     @property
     def stop_reason(self) -> str:
         """Why the session was asked to end; "" if it was not."""
-        return self._stop.reason if self._stop else ""
+        return self._stop.reason
 
     def error(self, verdict: Verdict) -> SurvivorError | None:
         """The error of survivor's own that a verdict stands for, if any."""
@@ -298,37 +317,25 @@ class Session:
             return wording.crash_loop(self.options, verdict.cause, self._position())
         return None
 
-    def _presses(self, run: Run) -> bool:
-        """Whether the newest snapshot must be written now, since the end is near."""
-        if self._stop is None:
-            return False
-        return run.final is not None or self.clock() >= self._emergency_at_s(self._stop)
-
-    def _emergency_at_s(self, stop: StopRequest) -> float:
-        """When the snapshot that is there must be written, if no newer one comes."""
-        return stop.deadline_s - max(1.0, 2 * self._keeper.estimate_s())
-
     def _keep_time(self, child: Child, run: Run) -> None:
-        now_s = self.clock()
-        if self._stop is None and self._limit_at_s is not None and now_s >= self._limit_at_s:
-            self._request(
-                StopRequest(reason="time limit", asked_at_s=now_s, grace_s=self.options.grace_s), child
-            )
+        """End a child by force that must not go on: its time is over, the job is another's, or it hangs."""
+        if child.has_ended:
+            return
         if self._keeper.lost is not None and not isinstance(run.last, Refused):
             run.last = self.refused = wording.lost(self._keeper.lost)
             child.signal_group(signal.SIGKILL)
-        if self._stop is not None and self._stop.left_s(now_s) == 0 and not child.has_ended:
+        elif self._stop.child_is_overdue:
+            child.signal_group(signal.SIGKILL)
+        elif not run.cause and (silence_s := self._hang.silence_s()):
+            run.cause = wording.hung(silence_s)
+            self.tell.warn(f"{self.options.job}: the training process {run.cause}; its stacks:")
+            print_stacks(child.pid)
+            self._wait_for_output()
             child.signal_group(signal.SIGKILL)
 
-    def _patience_s(self) -> float | None:
-        """How long to wait for something to happen; None if only the child or a signal can end the wait."""
-        now_s = self.clock()
-        if self._stop is not None:
-            left_s = [self._stop.left_s(now_s)]
-            if (before_s := self._emergency_at_s(self._stop) - now_s) > 0:
-                left_s.append(before_s)
-            return max(_KILLED_POLL_S, min(left_s))
-        return None if self._limit_at_s is None else max(0.0, self._limit_at_s - now_s)
+    def _wait_for_output(self) -> None:
+        """Give processes a moment to write what was asked of them; nothing tells when they have."""
+        time.sleep(_STACKS_S)
 
     def _wait(self, delay_s: float) -> bool:
         """Wait before a start; False if the session was asked to end before or meanwhile."""
@@ -337,13 +344,6 @@ class Session:
             self._heed(None)
             self._keeper.work()
             left_s = until_s - self.clock()
-            if self._stop is not None or left_s <= 0:
-                return self._stop is None
+            if self._stop.request is not None or left_s <= 0:
+                return self._stop.request is None
             self._pause(left_s, None)
-
-    def _say_stopped(self) -> None:
-        keeper, final = self._keeper, self._final
-        saved: Saved | Persisted | None = final if isinstance(final, Saved) else None
-        if isinstance(final, Snapped) and keeper.durable is not None and keeper.durable.seq >= final.seq:
-            saved = replace(keeper.durable, seconds=keeper.durable.seconds + final.seconds)
-        self.tell.stopped(self.stop_reason, saved, keeper.spool_folder if keeper.spooled else "")

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from survivor.channel import Note, Persisted, Ready, Saved, Snapped
+from survivor.notices import Notice
 from survivor.supervisor import events, wording
 from survivor.supervisor.console import Console
 from survivor.supervisor.options import RunOptions
@@ -38,7 +39,11 @@ class Teller:
     def started(self, message: Ready) -> None:
         """A child runs; where it goes on from something, the user is told."""
         self._emit(
-            events.Started, pid=message.pid, checkpoint=message.checkpoint, position=message.position
+            events.Started,
+            pid=message.pid,
+            checkpoint=message.checkpoint,
+            position=message.position,
+            step=message.step,
         )
         if message.checkpoint:
             self.console.say(wording.continuing(self.options, message, time.time()))
@@ -67,7 +72,18 @@ class Teller:
 
     def problem(self, reason: str, spool: str) -> None:
         """The store took no checkpoint."""
-        self.console.warn(wording.save_failed(self.options, reason, self.newest.position, spool))
+        self.console.warn(wording.save_failed(self.options, reason, self.newest, time.time(), spool))
+
+    def warn(self, text: str) -> None:
+        """A line of warning; from any thread."""
+        self.console.warn(text)
+
+    def notice(self, found: Notice) -> None:
+        """A notice has come from elsewhere than a signal."""
+        text = wording.notice(self.options, found)
+        (self.console.say if found.ends else self.console.warn)(text)
+        if not found.ends:
+            self._emit(events.Noticed, reason=found.reason, left_s=-1.0, ends=False)
 
     def noticed(self, request: StopRequest) -> None:
         """The session is asked to end."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from survivor import errors
 from survivor.channel import Lost, Persisted, Ready, Refused, Saved
 from survivor.errors import CrashLoopError, JobRunningError, SurvivorError
+from survivor.notices import Notice
+from survivor.supervisor import policy
 from survivor.supervisor.console import size_text, time_text
 from survivor.supervisor.options import RunOptions
 from survivor.supervisor.policy import Verdict
@@ -85,7 +87,7 @@ def crash_loop(options: RunOptions, cause: str, position: str) -> CrashLoopError
     return CrashLoopError(
         f"{options.job}: the training process {cause}, with no progress{where} "
         f"and no restart left (--max-restarts {options.max_restarts})",
-        advice=f"when the cause is mended, go on with: {options.command}",
+        advice=f"{policy.advice(cause)} When the cause is mended, go on with: {options.command}".lstrip(),
     )
 
 
@@ -97,6 +99,18 @@ def refused(options: RunOptions, message: Refused) -> SurvivorError:
     return error
 
 
+def hung(silence_s: float) -> str:
+    """A child that hangs, as a cause."""
+    return f"hung: no safe point and nothing computed for {time_text(silence_s)}"
+
+
+def notice(options: RunOptions, found: Notice) -> str:
+    """A notice, with the time that is left."""
+    left = "" if found.left_s is None else f", {time_text(found.left_s)} left"
+    what = "saving, then this session ends" if found.ends else "saving what there is"
+    return f"{options.job}: {found.reason}{left}: {what}"
+
+
 def lost(message: Lost) -> Refused:
     """Another session has the job: nothing more of this one counts."""
     error = JobRunningError(message.reason, advice=message.advice)
@@ -105,10 +119,14 @@ def lost(message: Lost) -> Refused:
     )
 
 
-def save_failed(options: RunOptions, reason: str, position: str, spool: str) -> str:
-    """The store took no checkpoint."""
-    newest = f"the newest checkpoint is {position}" if position else "there is no checkpoint yet"
-    return f"{options.job}: could not save ({reason}); {newest}; until the store takes them they go to {spool}"
+def save_failed(options: RunOptions, reason: str, newest: Newest, now: float, spool: str) -> str:
+    """The store took no checkpoint: what is at risk, since when (``now`` in seconds since 1970), and what is done."""
+    since = f"what came since {newest.position} (step {newest.step}, saved {time_text(now - newest.saved_at)} ago)"
+    risk = since if newest.position else "all that was trained"
+    return (
+        f"{options.job}: could not save ({reason}); training goes on; {risk} is not in the store, and "
+        f"until that takes checkpoints again they go to {spool}"
+    )
 
 
 def finished(options: RunOptions, session: int) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
 import signal
 import socket
 import threading
@@ -38,7 +39,7 @@ from survivor.checkpoint.lease import Holder, Lease
 from survivor.checkpoint.repository import Repository
 from survivor.checkpoint.retention import Retention
 from survivor.errors import JobRunningError, StoreError
-from survivor.supervisor import spool
+from survivor.supervisor import orphans, spool
 from survivor.supervisor.job import Heartbeat, OpenJob
 from survivor.supervisor.signals import PAUSE_SIGNALS, STOP_SIGNALS
 
@@ -109,6 +110,8 @@ class Writer:
         )
         self._reader = Reader(write.arena)
         self._lease = Lease(self._repository.store, write.job, Holder(**write.holder)) if write.holder else None
+        self._repository.lease = self._lease
+        self._mark = orphans.show(write.store, write.job)
         self._seq = 0
         self._lost = threading.Event()
         self._closed = False
@@ -162,9 +165,16 @@ class Writer:
                 position=held.position,
                 size_bytes=held.size_bytes,
                 seconds=time.monotonic() - begin,
+                free_bytes=self._free_bytes(),
             )
         )
         self._commit.tidy()
+
+    def _free_bytes(self) -> int:
+        try:
+            return shutil.disk_usage(self._write.store).free
+        except OSError:
+            return -1  # no folder, or one that is gone for the moment
 
     def _on_lost(self, reason: str, advice: str = "") -> None:
         self._lost.set()

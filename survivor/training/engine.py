@@ -28,7 +28,7 @@ from survivor.state.encode import Encoder
 from survivor.state.loaders import tracking
 from survivor.state.memory import Constants
 from survivor.state.scope import Scope
-from survivor.training import importer, inputs, watch
+from survivor.training import importer, watch
 from survivor.training.capture import Capture, capture, freeze, inside_unwatched_loop, sites_of
 from survivor.training.files import Files
 from survivor.training.graphs import Graphs
@@ -74,6 +74,7 @@ class Link(Protocol):
     def save(self, snapshot: Snapshot, *, final: bool, needed: bool = False) -> None: ...  # noqa: D102
     def leave(self) -> Any: ...  # noqa: D102
     def refuse(self, error: SurvivorError) -> Any: ...  # noqa: D102
+    def beat(self, now_s: float) -> None: ...  # noqa: D102
     def note(self, text: str) -> None: ...  # noqa: D102
     def warn(self, text: str) -> None: ...  # noqa: D102
 
@@ -106,7 +107,7 @@ class Engine:
         self.hooks = Hooks(self)
         self.replay: Replay | None = None
         self.graphs = Graphs(link.warn)
-        self.files = Files(self.scope)
+        self.files = Files(self.scope, link.warn)
         self.plan = Plan(settings, link)
         self.step = 0
         self._due = 0.0
@@ -252,6 +253,7 @@ class Engine:
             self._or_refuse(lambda: replay.head(record))
             record.head_at = self.clock()
             return
+        self.link.beat(self.clock())
         self._at = record
         record.head_at_byte = record.frame.f_lasti
         site = record.site
@@ -349,7 +351,6 @@ class Engine:
             "step": self.step,
             "origin": self._origin | {"outside": self.hooks.outside.log},
             "files": self.files.lengths(),
-            "inputs": inputs.read_so_far(),
             "constants": self._constants.digests,
             "best": self.metrics.best,
             "levels": levels,

@@ -41,6 +41,9 @@ class _Terminal:
         print(f"survivor: error: {error}\nsurvivor: {error.advice}", file=sys.stderr, flush=True)
         os._exit(error.exit_code)
 
+    def beat(self, now_s: float) -> None:
+        """Nobody listens."""
+
     def note(self, text: str) -> None:
         """Show a line."""
         print(f"survivor: {text}", file=sys.stderr)

@@ -38,7 +38,8 @@ from survivor.channel import (
 )
 from survivor.checkpoint.snapshot import Snapshot
 from survivor.errors import EXIT_SAVED, FormatError, JobRunningError, StoreError, SurvivorError
-from survivor.training import output
+from survivor.pulse import Heart
+from survivor.training import attachments
 from survivor.training.ending import flush_everything
 
 #: Out of the way of the low numbers that the user's own files get.
@@ -82,6 +83,8 @@ class Link:
         slots = tuple(_moved_up(fd) for fd in self.start.arena)
         self.start = replace(self.start, arena=slots)
         self._publisher = Publisher(slots) if slots else None
+        pulse = self.start.pulse_fd
+        self.beat: Callable[[float], None] = Heart(_moved_up(pulse)).beat if pulse >= 0 else lambda _: None
         os.register_at_fork(after_in_child=self._disown)
 
     # ------------------------------------------------------------------ for the engine
@@ -95,8 +98,7 @@ class Link:
         if self.is_forked:
             return
         flush_everything()
-        transcript = output.current()
-        snapshot = snapshot if transcript is None else transcript.attach(snapshot)
+        snapshot = attachments.attached(snapshot)
         begin = time.monotonic()
         # how the script started, and checkpoints at every safe point, count only when they are durable
         wait = needed or snapshot.step == 0 or self.start.every_s == 0

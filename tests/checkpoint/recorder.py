@@ -17,7 +17,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _ACK = "/.ack-"
@@ -43,17 +44,22 @@ def acknowledge(mount: str | Path, number: int) -> None:
 
 
 @contextlib.contextmanager
-def recorded(folder: Path) -> Iterator[tuple[Path, list[tuple]]]:
+def recorded(folder: Path, fault: str = "") -> Iterator[tuple[Path, list[tuple]]]:
     """Mount a recorder; yields where, and a list that holds the log once the block has ended.
+
+    Args:
+        folder: gets ``source``, where the files are, and ``mount``; ``source`` may be there already.
+        fault: ``"ENOSPC 12 once"``, ``"ESTALE 3 forever"``, ``"hang 30 7.5"``: the 12th operation fails, all
+            from the 3rd on fail, the 30th takes 7.5 seconds.
 
     Raises:
         OSError: it could not be mounted, as in a container without the right to.
     """
     source, mount, log = folder / "source", folder / "mount", folder / "log"
     for path in (source, mount):
-        path.mkdir(parents=True)
+        path.mkdir(parents=True, exist_ok=True)
     server = subprocess.Popen(
-        [sys.executable, __file__, source, mount, log], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, __file__, source, mount, log, fault], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     events: list[tuple] = []
     try:
@@ -77,7 +83,8 @@ def recorded(folder: Path) -> Iterator[tuple[Path, list[tuple]]]:
 def _is_up(mount: Path, server: subprocess.Popen) -> bool:
     """Wait until the mount answers: the process can't tell by itself when the kernel has taken it."""
     while server.poll() is None:
-        if os.path.ismount(mount):
+        # not by a look at the folder itself, which may be one of the operations that are to fail
+        if f" {mount} fuse" in Path("/proc/self/mounts").read_text():
             return True
         os.sched_yield()
     return False
@@ -90,9 +97,31 @@ def _event(parts: list) -> tuple:
     return tuple(parts)
 
 
-def serve(source: str, mount: str, log: str) -> None:
+class Fault:
+    """Decides which operation fails; see `recorded`."""
+
+    def __init__(self, words: str) -> None:
+        self._kind, number, self._mode = words.split() if words else ("", "0", "")
+        self._number, self._count = int(number), 0
+
+    def strike(self, note: Callable[..., None], name: str) -> None:
+        """Called before each operation; raises ``OSError``, or takes its time."""
+        self._count += 1
+        if not self._kind or self._count < self._number or (self._count > self._number and self._mode != "forever"):
+            return
+        note("fault", self._count, self._kind, name)
+        if self._kind == "hang":
+            time.sleep(float(self._mode))
+            return
+        number = getattr(errno, self._kind)
+        raise OSError(number, os.strerror(number))
+
+
+def serve(source: str, mount: str, log: str, fault: str = "") -> None:
     """Serve the mount until it is unmounted."""
     import mfusepy
+
+    faults = Fault(fault)
 
     class Recorder(mfusepy.Operations):
         use_ns = True
@@ -102,6 +131,10 @@ def serve(source: str, mount: str, log: str) -> None:
             self._numbers: dict[str, int] = {}  # path -> number of the file that it names
             self._open: dict[int, int] = {}
             self._count = 0
+            for path in Path(source).rglob("*"):
+                if path.is_file():
+                    self._count += 1
+                    self._numbers[str(path).removeprefix(source)] = self._count
 
         def _note(self, *event):
             self._log.write(json.dumps(event) + "\n")
@@ -217,8 +250,23 @@ def serve(source: str, mount: str, log: str) -> None:
             names = ("f_bavail", "f_bfree", "f_blocks", "f_bsize", "f_files", "f_ffree", "f_frsize", "f_namemax")
             return {name: getattr(state, name) for name in names}
 
+    class Faulty(Recorder):
+        """Each operation may fail before it does anything."""
+
+        def _struck(name):
+            def operation(self, *args):
+                faults.strike(self._note, name)
+                return getattr(Recorder, name)(self, *args)
+
+            return operation
+
+        for _name in (
+            "create open write truncate fsync fsyncdir rename link unlink mkdir rmdir getattr readdir read utimens"
+        ).split():
+            locals()[_name] = _struck(_name)
+
     print("ready", flush=True)
-    mfusepy.FUSE(Recorder(), mount, foreground=True, nothreads=True, big_writes=True)
+    mfusepy.FUSE(Faulty() if fault else Recorder(), mount, foreground=True, nothreads=True, big_writes=True)
 
 
 if __name__ == "__main__":

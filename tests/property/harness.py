@@ -232,6 +232,9 @@ class _Run:
             position=snapshot.position,
         )
 
+    def beat(self, now_s: float) -> None:
+        pass
+
     def leave(self) -> None:
         self.end("refused", "leave() was called")
 

@@ -57,8 +57,9 @@ def tensor_bytes(value: Any) -> tuple[str, Any]:
     """A tensor's header (dtype, shape, whether it wants a gradient) and its bytes in logical order."""
     import torch
 
-    # what hangs on a graph is carried detached; whoever needs the graph again will see
-    header = f"{value.dtype}{tuple(value.shape)}{value.requires_grad and value.is_leaf}"
+    # of parameters only: what hangs on a graph is carried detached, and whoever needs the graph again will see
+    wants = value.requires_grad if isinstance(value, torch.nn.Parameter) else ""
+    header = f"{value.dtype}{tuple(value.shape)}{wants}"
     if value.is_meta or value.is_nested:
         return header, b""
     value = value.detach()

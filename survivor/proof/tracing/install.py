@@ -75,9 +75,12 @@ def _digest_of(recorder: Any, outputs: Any) -> tuple[str, Any]:
 
     tensors = [outputs] if not isinstance(outputs, (list, tuple)) else list(outputs)
     recorder.digests.forget()
-    digest = joined([recorder.digests.tensor(t) if hasattr(t, "dtype") else repr(t) for t in tensors])
-    first: Any = tensors[0] if tensors else None
-    shown = repr(first.detach().item()) if hasattr(first, "numel") and first.numel() == 1 else None
+    try:
+        digest = joined([recorder.digests.tensor(t) if hasattr(t, "dtype") else repr(t) for t in tensors])
+        first: Any = tensors[0] if tensors else None
+        shown = repr(first.detach().item()) if hasattr(first, "numel") and first.numel() == 1 else None
+    except RuntimeError:  # a tensor of a transform (torch.func) has no bits of its own
+        return joined([type(t).__qualname__ for t in tensors]), None
     return digest, shown
 
 

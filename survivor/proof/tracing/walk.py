@@ -108,7 +108,10 @@ class Walker:
     def _drain(self) -> None:
         while self._stack:
             path, value, soft, weight = self._stack.pop()
-            self._visit(path, value, soft, weight)
+            try:
+                self._visit(path, value, soft, weight)
+            except Exception as error:  # an object that can't be looked at must not end the script
+                self._plain(path, f"unreadable: {type(value).__qualname__}: {type(error).__name__}", soft)
 
     # --- leaves ---------------------------------------------------------------------------------
 

@@ -328,9 +328,9 @@ def closure_cell(decode):
 # --- what is written ----------------------------------------------------------------------------------
 
 
-@mutant("survivor.training.quiet")
-def printed_again(quiet):
-    quiet._Muted.write = lambda self, text: self._stream.write(text)
+@mutant("survivor.training.output")
+def printed_again(output):
+    output.Output.is_silent = property(lambda self: False)
 
 
 @mutant("survivor.training.files")
