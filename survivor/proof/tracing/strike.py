@@ -3,7 +3,7 @@
 The safe point is chosen by the number of events of the plain run. At the first head after that many, the engine is
 told to make a checkpoint. A polite signal is sent to the supervisor before, and its word awaited, so that the
 checkpoint of this very head is the one that the session ends with. A kill strikes when the checkpoint is durable and
-another optimizer step, and an event more, has been done: that and all that was written in it must be done again.
+another optimizer step has been done and the next batch or loss is there: all that must be done again.
 """
 
 from __future__ import annotations
@@ -70,11 +70,10 @@ class Strike:
         """Kill, if it is time."""
         if self._kill_at is None:
             return
-        if self._recorder.events >= self._kill_at:
+        # a body may hold steps of several optimizers: what follows them belongs to the next
+        after_step = self._recorder.steps > self._steps and self._recorder.kind != "S"
+        if after_step or self._recorder.events >= self._kill_at:
             kill_all(SIGKILL)
-        if self._recorder.steps > self._steps:  # the next event is the last
-            self._kill_at = self._recorder.events + 1
-            self._steps = sys.maxsize
 
     def ends(self) -> None:
         """The script has come to its end before enough has happened: kill there."""

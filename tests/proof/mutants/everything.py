@@ -68,6 +68,8 @@ weights = np.ones(3)
 kinds = {"none"}
 seen = 0
 
+print("parameters:", sum(p.numel() for p in [*body.parameters(), *head.parameters()]))
+
 for _ in range(4):  # a phase of its own, before the training proper
     adam.zero_grad()
     body(torch.randn(8, 4)).square().mean().backward()
