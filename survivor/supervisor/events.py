@@ -28,6 +28,7 @@ class Started(Event):
     pid: int
     checkpoint: str
     position: str
+    step: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

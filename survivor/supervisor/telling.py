@@ -39,7 +39,11 @@ class Teller:
     def started(self, message: Ready) -> None:
         """A child runs; where it goes on from something, the user is told."""
         self._emit(
-            events.Started, pid=message.pid, checkpoint=message.checkpoint, position=message.position
+            events.Started,
+            pid=message.pid,
+            checkpoint=message.checkpoint,
+            position=message.position,
+            step=message.step,
         )
         if message.checkpoint:
             self.console.say(wording.continuing(self.options, message, time.time()))

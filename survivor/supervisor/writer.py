@@ -39,7 +39,7 @@ from survivor.checkpoint.lease import Holder, Lease
 from survivor.checkpoint.repository import Repository
 from survivor.checkpoint.retention import Retention
 from survivor.errors import JobRunningError, StoreError
-from survivor.supervisor import spool
+from survivor.supervisor import orphans, spool
 from survivor.supervisor.job import Heartbeat, OpenJob
 from survivor.supervisor.signals import PAUSE_SIGNALS, STOP_SIGNALS
 
@@ -110,6 +110,8 @@ class Writer:
         )
         self._reader = Reader(write.arena)
         self._lease = Lease(self._repository.store, write.job, Holder(**write.holder)) if write.holder else None
+        self._repository.lease = self._lease
+        self._mark = orphans.show(write.store, write.job)
         self._seq = 0
         self._lost = threading.Event()
         self._closed = False
