@@ -25,6 +25,7 @@ from survivor.checkpoint.snapshot import Blob, Snapshot
 from survivor.errors import DivergedError, NotResumableError, SurvivorError
 from survivor.state import generators, loaders, progress, rng
 from survivor.state.encode import Encoder
+from survivor.state.loaders import tracking
 from survivor.state.memory import Constants
 from survivor.state.scope import Scope
 from survivor.training import importer, watch
@@ -129,6 +130,7 @@ class Engine:
     def begin(self, checkpoint: Stored | None) -> None:
         """Set up hooks and RNGs before the script's first line runs."""
         loaders.install()
+        tracking.told = self._data_set_grows
         watch.install(self._trained)
         self.graphs.install()
         self.hooks.install()
@@ -148,6 +150,12 @@ class Engine:
             self.files.made_folder = self._save_start
             self._save_start()
         self._due = self.clock()
+
+    def _data_set_grows(self, path: str) -> None:
+        self.link.warn(
+            f"{path} grows in the loader's worker processes: what a data set keeps there is made anew after a kill, "
+            "which is exact only if it comes out the same (no random numbers in it)"
+        )
 
     def compile(self, source: bytes | str, filename: str, module_name: str) -> CodeType:
         """The instrumented code of a module of the user's."""

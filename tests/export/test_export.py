@@ -155,3 +155,16 @@ def test_a_job_killed_behind_its_last_loop_goes_on_there(tmp_path):
     states = torch.load(tmp_path / "last.pt", weights_only=True)
     del states["survivor"]
     assert_same(torch.load(tmp_path / "8.pt", weights_only=True), states)
+
+
+def test_the_example_keeps_its_best_epoch(tmp_path):
+    pytest.importorskip("sklearn")
+    example = HERE.parents[1] / "examples/keep_best.py"
+    text = survivor(tmp_path, "run", "--keep-best", "min:val_loss", example)
+    losses = [line.partition(": ")[2] for line in text.splitlines() if line.startswith("epoch ")]
+    survivor(tmp_path, "export", "keep_best", "best.safetensors", "--best")
+    judged = subprocess.run(
+        [sys.executable, example, "--evaluate", tmp_path / "best.safetensors"],
+        env=ENVIRONMENT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert judged.stdout.strip() == min(losses) and losses[-1] != min(losses)
