@@ -75,6 +75,7 @@ _ENCODERS: dict[type, Callable[[Any], Any]] = {
     datetime.date: lambda v: {"~": ["date", v.isoformat()]},
     datetime.datetime: lambda v: {"~": ["datetime", v.isoformat(), v.fold]},
     datetime.time: lambda v: {"~": ["time", v.isoformat(), v.fold]},
+    slice: lambda v: {"~": ["slice", *map(encode_atom, (v.start, v.stop, v.step))]},
     re.Pattern: lambda v: {"~": ["pattern", v.pattern, v.flags]},
 }
 for _path_type in (pathlib.PurePosixPath, pathlib.PosixPath, pathlib.PureWindowsPath):
@@ -106,6 +107,7 @@ _DECODERS: dict[str, Callable[..., Any]] = {
     "date": datetime.date.fromisoformat,
     "datetime": lambda text, fold: datetime.datetime.fromisoformat(text).replace(fold=fold),
     "time": lambda text, fold: datetime.time.fromisoformat(text).replace(fold=fold),
+    "slice": lambda *limits: slice(*map(decode_atom, limits)),
     "pattern": re.compile,
     "path": lambda kind, text: _PATHS[kind](decode_atom(text)),
 }
@@ -138,6 +140,8 @@ def is_atom(value: Any) -> bool:
     kind = type(value)
     if kind in (datetime.datetime, datetime.time):
         return _tzinfo(value)
+    if kind is slice:
+        return all(type(limit) in (int, type(None)) for limit in (value.start, value.stop, value.step))
     if kind is re.Pattern:
         return isinstance(value.pattern, str)
     return kind in _ENCODERS

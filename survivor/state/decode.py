@@ -22,7 +22,7 @@ import torch
 
 from survivor.checkpoint.snapshot import Blob
 from survivor.errors import FormatError
-from survivor.state import atoms, functions, generators, iterators, rng, tables, tensors
+from survivor.state import atoms, functions, generators, holders, iterators, readers, rng, tables, tensors
 from survivor.state.encode import MODULE_PLUMBING, SKIPPED_ATTRIBUTES, is_hook_table
 from survivor.state.pairing import MISSING, Pairing
 from survivor.state.scope import Scope, class_name, find_class, is_transparent, slot_names
@@ -387,6 +387,15 @@ class Decoder(Pairing):
 
     def _make_table(self, number: int, node: list[Any], live: Any) -> Any:
         return tables.rebuild(node[1], self._mapping(node[2]), live)
+
+    def _make_holder(self, number: int, node: list[Any], live: Any) -> Any:
+        if live is not MISSING:
+            self._values[number] = live
+        made = holders.rebuild(node[1], self._mapping(node[2]), live, MISSING)
+        return made if made is not MISSING else self._absent(number)
+
+    def _make_file(self, number: int, node: list[Any], live: Any) -> Any:
+        return readers.restore(self.value(node[1]), None if live is MISSING else live)
 
     # --- iterators --------------------------------------------------------------------------
 

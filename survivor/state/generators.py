@@ -57,6 +57,8 @@ def parts(value: Any, scope: Scope) -> dict[str, Any] | None:
     state = inspect.getgeneratorstate(value)
     if state in (inspect.GEN_CLOSED, inspect.GEN_RUNNING):
         return {"state": state}
+    if value.gi_yieldfrom is not None:
+        return None  # where the other generator stands is not to be seen from here
     from survivor.training import frames
 
     held: dict[str, Any] = {"state": state, "locals": frames.read(value.gi_frame)}

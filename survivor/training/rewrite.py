@@ -7,6 +7,7 @@
 ``return v``       in a loop becomes ``return __survivor__.returned(N, v)``, and after the loop stands
                    ``if __survivor__.returns(N): return __survivor__.value(N)``
 ``yield v``        becomes ``__survivor__.resumed((yield v))``
+``yield from E``   as a statement becomes a ``for`` loop over *E* that yields, unless the module sends values
 ``time.time()``    and other calls that bring something in from outside become
                    ``__survivor__.noted("key", time.time())``
 
@@ -29,6 +30,7 @@ from typing import Any
 from survivor.training.sites import Site
 
 HOOK = "__survivor__"
+_ITEM = "_survivor_item"
 #: Run once per sample or once per layer: never the home of a training loop, and hot.
 _HOT_FUNCTIONS = frozenset({"forward", "__getitem__", "__len__", "__repr__", "__eq__", "__hash__", "collate_fn"})
 _COMPILERS = ("jit", "compile", "njit", "script", "vectorize", "triton")
@@ -116,6 +118,7 @@ class Rewriter(ast.NodeTransformer):
         self._filename = filename
         self._sites = sites
         self._training = training
+        self._sends = False
         self._stack = [_Function_(qualname="", generator=False)]
 
     # --- scopes -----------------------------------------------------------------------------
@@ -246,6 +249,17 @@ class Rewriter(ast.NodeTransformer):
         key = ast.Constant(f"{self._module}:{function.qualname or '<module>'}:{function.notes}")
         return self._call("seeded" if seeds else "noted", node, key, node)
 
+    def visit_Expr(self, node: ast.Expr) -> Any:
+        """Spell ``yield from`` out as a loop: where it stands can be told, and where a delegation stands can't."""
+        if not isinstance(node.value, ast.YieldFrom) or self._sends:
+            return self.generic_visit(node)
+        yielded = ast.Expr(ast.Yield(ast.Name(_ITEM, ast.Load())))
+        loop = ast.For(target=ast.Name(_ITEM, ast.Store()), iter=node.value.value, body=[yielded], orelse=[])
+        for each in ast.walk(loop):
+            if not hasattr(each, "lineno"):
+                ast.copy_location(each, node)
+        return self.visit_For(loop)
+
     def visit_Yield(self, node: ast.Yield) -> Any:
         """Count resumptions of generators."""
         self.generic_visit(node)
@@ -307,5 +321,6 @@ def rewrite(
     if training is None:
         training = training_functions([tree])
     rewriter = Rewriter(module, filename, sites, training)
+    rewriter._sends = bool(calls_in([tree]) & {"send", "throw"})
     tree.body = rewriter._block(tree.body)
     return ast.fix_missing_locations(tree)
