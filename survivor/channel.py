@@ -1,4 +1,4 @@
-"""Messages between parent and child: frozen dataclasses, one JSON object a line, over a socket pair.
+"""Messages of the parent with child and writer: frozen dataclasses, one JSON object a line, over a socket pair.
 
 The message classes below are the whole vocabulary. A message's ``type`` on the wire is its class
 name. Both ends are the same release started by one command, so there is no version to negotiate;
@@ -47,8 +47,17 @@ class Start(Message):
         keep_best: and for each ``min:NAME`` or ``max:NAME`` the one with the best metric.
         unblock: signals that the parent blocked for the time of the child's start-up.
         hide_hash_seed: take ``PYTHONHASHSEED`` out of ``os.environ``, since the user had set none.
+        arena: file descriptors of the memory that snapshots go into; none: the child commits by itself.
+        pulse_fd: memory that shows the supervisor a sign of life at each head of a loop, -1 for none.
+        from_arena: continue from the newest snapshot in there, not from the store.
         function_fd: where a pickled function and its arguments are read, -1 for none.
         result_fd: where the pickled result is written, -1 for none.
+        environment: variables to set before torch is loaded; "" unsets one.
+        deterministic: let torch use only deterministic algorithms.
+        on_drift: what to do where torch finds another environment: ``warn``, ``error`` or ``ignore``.
+        carry: patterns of files that the script writes and that are carried whatever their size.
+        no_carry: carry no files.
+        out_fd, err_fd: what becomes the child's standard output and error; -1 to keep the supervisor's own.
         output_fd: shared memory for the transcript, -1 for none.
         user_sys_path: ``sys.path`` of a caller whose function is run.
         root: folder of the user's own modules; "" for the script's, or for a module the working folder.
@@ -74,8 +83,18 @@ class Start(Message):
     keep_best: tuple[str, ...] = ()
     unblock: tuple[int, ...] = ()
     hide_hash_seed: bool = False
+    arena: tuple[int, ...] = ()
+    pulse_fd: int = -1
+    from_arena: bool = False
     function_fd: int = -1
     result_fd: int = -1
+    environment: dict[str, str] = field(default_factory=dict)
+    deterministic: bool = False
+    on_drift: str = "warn"
+    carry: tuple[str, ...] = ()
+    no_carry: bool = False
+    out_fd: int = -1
+    err_fd: int = -1
     output_fd: int = -1
     user_sys_path: tuple[str, ...] = ()
     main_file: str = ""
@@ -88,6 +107,14 @@ class Stop(Message):
 
     reason: str
     deadline_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Durable(Message):
+    """A snapshot that the child waits for is a checkpoint now, or the store refused it for ``problem``."""
+
+    seq: int
+    problem: str = ""
 
 
 # ----------------------------------------------------------------------------- child to parent
@@ -105,8 +132,29 @@ class Ready(Message):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Snapped(Message):
+    """A snapshot lies in the arena.
+
+    Attributes:
+        seq: its number there.
+        step, position, size_bytes: of the snapshot.
+        seconds: what copying it took.
+        final: the child ends now, because it was asked to.
+        wait: the child waits until it is durable.
+    """
+
+    seq: int
+    step: int
+    position: str
+    size_bytes: int
+    seconds: float
+    final: bool = False
+    wait: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Saved(Message):
-    """A checkpoint is durable: ``seconds`` is what writing took, ``size_bytes`` the state's size."""
+    """A checkpoint that the child wrote by itself, in ``seconds``; ``size_bytes`` is the size of the state."""
 
     checkpoint: str
     step: int
@@ -160,9 +208,103 @@ class Note(Message):
     warning: bool = False
 
 
+# ----------------------------------------------------------------------------- parent to writer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Write(Message):
+    """The first message to a writer: whose checkpoints it writes, and where.
+
+    Attributes:
+        store, job, session, token, origin, keep, keep_hourly, keep_best: as in `Start`.
+        holder: fields of the lease that it keeps alive; none for a spool.
+        arena: file descriptors of the slots.
+        grace_s: seconds that an orphaned child may go on.
+    """
+
+    store: str
+    job: str
+    session: int
+    token: int
+    origin: dict[str, str] = field(default_factory=dict)
+    keep: int = 3
+    keep_hourly: int = 24
+    keep_best: tuple[str, ...] = ()
+    holder: dict[str, Any] = field(default_factory=dict)
+    arena: tuple[int, ...] = ()
+    grace_s: float = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guard(Message):
+    """A child has been started: if the supervisor dies, see to it that nothing of it is left in the end."""
+
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Persist(Message):
+    """Make the newest snapshot a checkpoint."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Close(Message):
+    """The session is over: record how, and give the lease back; ``output`` is what the session printed last."""
+
+    outcome: str
+    reason: str
+    exit_code: int
+    output: dict[str, Any] = field(default_factory=dict)
+
+
+# ----------------------------------------------------------------------------- writer to parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Persisted(Message):
+    """Snapshot ``seq`` is a checkpoint; ``seconds`` is what it took to write it.
+
+    ``free_bytes`` is the room that the store has left, -1 where it can't tell.
+    """
+
+    seq: int
+    checkpoint: str
+    step: int
+    position: str
+    size_bytes: int
+    seconds: float
+    free_bytes: int = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersistFailed(Message):
+    """The store took no checkpoint; 0 is the ``seq`` of no snapshot at all."""
+
+    seq: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lost(Message):
+    """Another session has taken the job over: nothing more may be written."""
+
+    reason: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Closed(Message):
+    """The end of the session is recorded, or ``problem`` says why it is not."""
+
+    problem: str = ""
+
+
 _CLASSES: dict[str, type[Message]] = {
     cls.__name__: cls
-    for cls in (Start, Stop, Ready, Saved, SaveFailed, Stopped, Finished, Failed, Refused, Note)
+    for cls in (
+        *(Start, Stop, Durable, Ready, Snapped, Saved, SaveFailed, Stopped, Finished, Failed, Refused, Note),
+        *(Write, Guard, Persist, Close, Persisted, PersistFailed, Lost, Closed),
+    )
 }
 
 

@@ -22,9 +22,12 @@ processes; a loader worker, which must not die of a stranger's SIGTERM, says so 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import faulthandler
 import os
 import signal
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -37,6 +40,9 @@ STOP_SIGNALS = (
     signal.SIGUSR2,
     signal.SIGXCPU,
 )
+
+#: Asks a child for the stack of each of its threads; a number that nobody uses.
+STACKS_SIGNAL = int(signal.SIGRTMAX) - 7
 
 _SIG_DFL = 0
 
@@ -66,6 +72,13 @@ def end_by_kill(workers: Iterable[Any]) -> None:
     """
     for worker in workers:
         worker._popen.terminate = worker._popen.kill
+
+
+def show_stacks_on_demand() -> None:
+    """Let ``STACKS_SIGNAL`` print the stack of every thread to stderr, in this process and its forks."""
+    if sys.__stderr__ is not None:
+        with contextlib.suppress(OSError, ValueError):
+            faulthandler.register(STACKS_SIGNAL, file=sys.__stderr__, all_threads=True)
 
 
 def unblock(signals: Iterable[int]) -> None:

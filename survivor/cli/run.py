@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import sys
@@ -17,7 +18,7 @@ _SPAN = re.compile(r"(?:(\d+(?:\.\d+)?)([smhd]?))")
 
 
 class Span(click.ParamType[float]):
-    """A span of time: ``30``, ``30s``, ``5m``, ``11h30m``; in seconds."""
+    """A span of time: ``30``, ``30s``, ``5m``, ``11h30m``; in seconds, infinite for ``none``."""
 
     name = "time"
 
@@ -26,6 +27,8 @@ class Span(click.ParamType[float]):
         if isinstance(value, (int, float)):
             return float(value)
         text = str(value).strip().lower()
+        if text == "none":
+            return math.inf
         if not re.fullmatch(rf"(?:{_SPAN.pattern})+", text):
             self.fail(f"{value!r} is no span of time: write 30s, 5m or 11h30m", param, ctx)
         return sum(float(number) * _UNITS_S[unit] for number, unit in _SPAN.findall(text))
@@ -78,7 +81,15 @@ class RunCommand(click.Command):
 @click.option("--every", type=Span(), default="30s", show_default=True, help="Time between checkpoints.")
 @click.option("--overhead", type=Share(), default="1%", show_default=True, help="Share of time for saving.")
 @click.option("--grace", type=Span(), default="30s", show_default=True, help="Time from a signal to the end.")
-@click.option("--time-limit", type=Span(), help="Save and end after this time, e.g. 11h30m.")
+@click.option(
+    "--time-limit",
+    type=Span(),
+    help="Save and end within this time, e.g. 11h30m; 'none' for no limit.  [default: that of SLURM, Colab, Kaggle]",
+)
+@click.option("--stop-file", metavar="FILE", default="", help="Save and end when this file appears.")
+@click.option(
+    "--hang-after", type=Span(), help="Restart after this time without a safe point.  [default: by what is usual]"
+)
 @click.option("--fresh", is_flag=True, help="Start over; the old job folder is set aside.")
 @click.option("--accept-changes", is_flag=True, help="Go on although arguments or script have changed.")
 @click.option("--allow-partial", is_flag=True, help="Go on although some objects can't be saved.")
@@ -93,6 +104,10 @@ class RunCommand(click.Command):
     multiple=True,
     help="Keep the best too, by a metric given to survivor.report: min:val_loss. May be repeated.",
 )
+@click.option(
+    "--carry", metavar="PATTERN", multiple=True, help="Carry files of any size that the script writes. Repeatable."
+)
+@click.option("--no-carry", is_flag=True, help="Carry no files that the script writes.")
 @click.option("--max-restarts", default=3, show_default=True, help="Restarts in a row without progress.")
 @click.option(
     "--on-drift",
@@ -101,9 +116,16 @@ class RunCommand(click.Command):
     show_default=True,
     help="What to do when the environment has changed since the last session.",
 )
+@click.option("--deterministic", is_flag=True, help="Let torch use only deterministic algorithms (slower).")
 @click.option("--wait", is_flag=True, help="Wait while another session runs the job.")
 @click.option("--take-over", is_flag=True, help="Take the job from a session that still runs it.")
 @click.option("--events", type=click.Path(path_type=Path, dir_okay=False), help="Add events as JSON lines.")
+@click.option(
+    "--check-resume",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Restore every N-th checkpoint in a second process, and compare a step.",
+)
 @click.option("--quiet", is_flag=True, help="Print only warnings and errors.")
 @click.argument("script_and_args", metavar="SCRIPT [ARGS]...", nargs=-1, type=click.UNPROCESSED)
 def command(module: str | None, script_and_args: tuple[str, ...], job: str | None, **options: Any) -> None:
@@ -116,6 +138,7 @@ def command(module: str | None, script_and_args: tuple[str, ...], job: str | Non
     from survivor.supervisor.options import RunOptions, job_name_of
     from survivor.supervisor.run import run_job
 
+    check_every = options.pop("check_resume")
     kind, target = ("module", module) if module else ("script", script_and_args[0])
     assert target is not None
     settings = RunOptions(
@@ -127,9 +150,17 @@ def command(module: str | None, script_and_args: tuple[str, ...], job: str | Non
         every_s=options.pop("every"),
         grace_s=options.pop("grace"),
         time_limit_s=options.pop("time_limit"),
+        hang_after_s=options.pop("hang_after"),
         **options,
     )
-    sys.exit(run_job(settings))
+    if check_every is None:
+        sys.exit(run_job(settings))
+    from survivor.proof.live import LiveCheck
+    from survivor.supervisor.console import Console
+
+    with LiveCheck(settings, check_every, Console(quiet=settings.quiet)) as check:
+        code = run_job(settings, check.hook)
+    sys.exit(code)
 
 
 def _command_to_go_on(argv: list[str], target: str) -> str:

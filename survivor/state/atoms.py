@@ -38,6 +38,10 @@ def _utf8(text: str) -> bool:
     return True
 
 
+def _slice_parts(value: slice) -> tuple[Any, Any, Any]:
+    return value.start, value.stop, value.step
+
+
 def _encode_int(value: int) -> Any:
     return value if -_INT64 <= value < _INT64 else {"~": ["int", hex(value)]}
 
@@ -75,8 +79,8 @@ _ENCODERS: dict[type, Callable[[Any], Any]] = {
     datetime.date: lambda v: {"~": ["date", v.isoformat()]},
     datetime.datetime: lambda v: {"~": ["datetime", v.isoformat(), v.fold]},
     datetime.time: lambda v: {"~": ["time", v.isoformat(), v.fold]},
-    slice: lambda v: {"~": ["slice", *map(encode_atom, (v.start, v.stop, v.step))]},
     re.Pattern: lambda v: {"~": ["pattern", v.pattern, v.flags]},
+    slice: lambda v: {"~": ["slice", *(part if part is None else _encode_int(part) for part in _slice_parts(v))]},
 }
 for _path_type in (pathlib.PurePosixPath, pathlib.PosixPath, pathlib.PureWindowsPath):
     _ENCODERS[_path_type] = lambda v: {"~": ["path", type(v).__name__, _encode_str(str(v))]}
@@ -107,8 +111,8 @@ _DECODERS: dict[str, Callable[..., Any]] = {
     "date": datetime.date.fromisoformat,
     "datetime": lambda text, fold: datetime.datetime.fromisoformat(text).replace(fold=fold),
     "time": lambda text, fold: datetime.time.fromisoformat(text).replace(fold=fold),
-    "slice": lambda *limits: slice(*map(decode_atom, limits)),
     "pattern": re.compile,
+    "slice": lambda *parts: slice(*(part if part is None else _integer(part) for part in parts)),
     "path": lambda kind, text: _PATHS[kind](decode_atom(text)),
 }
 _PATHS: dict[str, type[pathlib.PurePath]] = {
@@ -141,7 +145,7 @@ def is_atom(value: Any) -> bool:
     if kind in (datetime.datetime, datetime.time):
         return _tzinfo(value)
     if kind is slice:
-        return all(type(limit) in (int, type(None)) for limit in (value.start, value.stop, value.step))
+        return all(part is None or type(part) is int for part in _slice_parts(value))
     if kind is re.Pattern:
         return isinstance(value.pattern, str)
     return kind in _ENCODERS

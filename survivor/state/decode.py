@@ -74,13 +74,15 @@ class Decoder(Pairing):
         return value
 
     def again(self) -> None:
-        """Forget what was restored, but not the objects: the next `value` fills them once more."""
+        """Fill all objects once more; generators and iterators stay as they are."""
         settled = {n: v for n, v in self._values.items() if self.nodes[n][0] in ("generator", "iterator")}
         for number, value in self._values.items():
             if value is not MISSING:
                 self._live[number] = value
-        self._values = settled
+        held, self._values = list(self._values), settled
         self.driven = False
+        for number in held:  # what only a generator holds, too
+            self.value([number])
 
     def _list_of(self, references: list[Any]) -> list[Any]:
         return [r if type(r) is not list and type(r) is not dict else self.value(r) for r in references]
@@ -142,8 +144,9 @@ class Decoder(Pairing):
             collections.deque.__init__(target, maxlen=node[4])
         self._values[number] = target
         items = self._list_of(node[2])
-        collections.deque.clear(target)
-        collections.deque.extend(target, items)
+        if len(target) != len(items) or any(a is not b for a, b in zip(list(target), items, strict=True)):
+            collections.deque.clear(target)  # ends the iterators that go over it
+            collections.deque.extend(target, items)
         self._set_attributes(target, node[3])
         return target
 

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from survivor.checkpoint.snapshot import Blob
-from survivor.state import atoms, functions, generators, holders, iterators, readers, rng, tables
+from survivor.state import atoms, functions, generators, holders, iterators, progress, readers, rng, tables
 from survivor.state.memory import Constants, Memory
 from survivor.state.scope import Scope, class_name, is_at_work, is_remade, is_transparent, slot_names
 
@@ -173,7 +173,7 @@ class Encoder:
 
     def _remade(self, value: Any, number: int) -> Any:
         """``["remade", type]``: re-execution makes it; nothing is carried, but the count of a progress bar."""
-        if generators.is_tqdm(value):
+        if progress.is_tqdm(value):
             return ["progress", type(value).__name__, value.n]
         if is_at_work(value, self.scope):
             self.opaque[number] = value
@@ -387,7 +387,6 @@ class Encoder:
 
     def _generator(self, value: types.GeneratorType[Any, Any, Any], number: int) -> Any:
         """``["generator", name, fields]``: see `survivor.state.generators`."""
-        from survivor.state import generators
 
         parts = generators.parts(value, self.scope)
         if parts is None:

@@ -1,35 +1,54 @@
-"""Generators of the user's own: suspended in the middle of a loop's body, and put back there.
+"""Generators of the user's own: suspended at a ``yield``, and put back there.
 
 A generator can't be copied. But its source is instrumented like the rest, so its loops tell their
-positions. To put one back, an unstarted generator is *driven*: run until its first loop, which is handed
-the restored iterator and the item of the body that was in progress, down to the innermost, and on to
-the ``yield`` where it stood. Its variables are then set to what they were. What the driven stretch did
-to other objects is undone by restoring those afterwards.
+positions. To put one back, an unstarted generator is *driven*: run until the loops that it stood in, each of
+which is handed the restored iterator and the item of the body that was in progress, and on to the
+``yield`` where it stood. Loops that it comes by on the way are passed over; its variables are set to what
+they were wherever it is handed control. What the driven stretch did to other objects is undone by
+restoring those afterwards.
 
-Progress bars (``for x in tqdm(loader)``) are generators of a library's; they are looked through.
+A generator expression with one ``for`` is no more than the iterator below it, and is made again from that.
+Progress bars (``for x in tqdm(loader)``) are generators of a library's: see `survivor.state.progress`.
 """
 
 from __future__ import annotations
 
+import bisect
 import inspect
+import sys
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from survivor.errors import DivergedError
+from survivor.state import jump, progress
 from survivor.state.scope import Scope
+from survivor.training import frames
+from survivor.training.bytecode import flow_of
 
-Generator = types.GeneratorType
+_EXPRESSION = "<genexpr>"
+#: A body whose way to the inner loop hangs on chance is run until it comes there.
+_MOST_TRIES = 1000
 
 
 @dataclass
 class _Drive:
-    """A generator that is being put back: the loops that it has yet to reach."""
+    """A generator that is being put back.
+
+    Attributes:
+        loops: those that it has yet to reach, outermost first.
+        variables: its variables at the place where it stood.
+        place: number of the ``yield`` where it stood, see `place_of`.
+        delegate: the iterator that a ``yield from`` stood in.
+    """
 
     generator: Any
     loops: list[dict[str, Any]]
     variables: dict[str, Any]
+    place: int
+    delegate: Any
+    tries: int = 0
 
 
 class Lanes:
@@ -41,42 +60,44 @@ class Lanes:
 
 def name(value: Any, scope: Scope) -> str:
     """The name of a generator's function in a document."""
-    if progress_bar(value) is not None:
-        return "progress"
+    if progress.bar_of(value) is not None:
+        return progress.NAME
     return scope.code_name(value.gi_code) or f":{value.__qualname__}"
 
 
-def parts(value: Any, scope: Scope) -> dict[str, Any] | None:
+def parts(value: Any, scope: Scope) -> dict[str, Any] | None:  # noqa: PLR0911  # one return a case
     """What is carried of a generator; ``None`` if that is not enough to put it back."""
-    bar = progress_bar(value)
-    if bar is not None:
-        tap = bar.iterable
-        return {"inner": tap.iterator, "count": bar.n} if isinstance(tap, Tap) else None
-    if value.gi_code.co_filename not in scope.files:
+    if progress.bar_of(value) is not None:
+        return progress.parts(value)
+    if scope.code_name(value.gi_code) is None:
         return None
     state = inspect.getgeneratorstate(value)
     if state in (inspect.GEN_CLOSED, inspect.GEN_RUNNING):
         return {"state": state}
-    if value.gi_yieldfrom is not None:
-        return None  # where the other generator stands is not to be seen from here
-    from survivor.training import frames
-
-    held: dict[str, Any] = {"state": state, "locals": frames.read(value.gi_frame)}
-    if state == inspect.GEN_SUSPENDED:
-        records = Lanes.running.get(value.gi_frame)
-        if not records:
+    cells = frames.cells_of(value)
+    if cells is None:
+        return None
+    held: dict[str, Any] = {"state": state, "cells": cells}
+    if value.gi_code.co_name == _EXPRESSION:
+        if state == inspect.GEN_SUSPENDED and _count(value.gi_code, "FOR_ITER") != 1:
             return None
+        return held | {"iterator": value.gi_frame.f_locals[".0"]}
+    held["locals"] = frames.read(value.gi_frame)
+    if state == inspect.GEN_SUSPENDED:
+        records = Lanes.running.get(value.gi_frame, ())
         held["loops"] = [{"site": r.site.key, "done": r.done, "iterator": r.iterator, "item": r.item} for r in records]
-        held["yields"] = records[-1].yields
+        held["place"] = place_of(value)
+        below = value.gi_yieldfrom
+        held["delegate"] = below.iterator if isinstance(below, Delegate) else below
     return held
 
 
-def rebuild(function: str, references: dict[str, Any], live: Any, decoder: Any) -> Any:
+def rebuild(function: str, references: dict[str, Any], live: Any, decoder: Any) -> Any:  # noqa: PLR0911  # as above
     """The generator that a document describes: ``live`` put back, or a new one; ``None`` if there is no way."""
     from survivor.state.pairing import MISSING
 
-    if function == "progress":
-        return _rebuild_progress(decoder.value(references["inner"]), decoder.value(references["count"]), live, MISSING)
+    if function == progress.NAME:
+        return progress.rebuild(decoder.value(references["inner"]), decoder.value(references["count"]), live, MISSING)
     state = decoder.value(references["state"])
     if state == inspect.GEN_RUNNING:
         return live if live is not MISSING else None
@@ -84,137 +105,155 @@ def rebuild(function: str, references: dict[str, Any], live: Any, decoder: Any) 
         if live is not MISSING:
             live.close()
             return live
-        return _closed()
-    variables = decoder.value(references["locals"])
-    variables = {k: v for k, v in variables.items() if v is not MISSING}
+        return iter(())
+    cells = {f"<{name}>": cell for name, cell in decoder.value(references["cells"]).items()}
+    if "iterator" in references:
+        made = decoder.functions.find(function, cells)
+        return made(decoder.value(references["iterator"])) if made is not None else None
+    variables = {k: v for k, v in decoder.value(references["locals"]).items() if v is not MISSING}
     target = live
     if target is MISSING or inspect.getgeneratorstate(target) != inspect.GEN_CREATED:
-        target = _call(function, variables, decoder)
+        target = _call(decoder.functions.find(function, cells), variables)
         if target is None:
             return None
     if state == inspect.GEN_SUSPENDED:
-        _put_back(target, decoder.value(references["loops"]), variables, decoder.value(references["yields"]))
+        loops, place, delegate = (decoder.value(references[name]) for name in ("loops", "place", "delegate"))
+        _put_back(_Drive(target, list(loops), variables, place, delegate))
         decoder.driven = True
     return target
 
 
-def _closed() -> Iterator[Any]:
-    return iter(())
-
-
-def _call(function: str, variables: dict[str, Any], decoder: Any) -> Any:
-    found = decoder.functions.find(function, {})
-    if not isinstance(found, types.FunctionType) or not found.__code__.co_flags & inspect.CO_GENERATOR:
+def _call(function: Any, variables: dict[str, Any]) -> Any:
+    if not isinstance(function, types.FunctionType) or not function.__code__.co_flags & inspect.CO_GENERATOR:
         return None
-    code = found.__code__
+    code = function.__code__
     names = code.co_varnames
     positional = names[: code.co_argcount]
     keywords = names[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
     # the values may not be those of the call any more; all variables are set when the generator stands
-    return found(*(variables.get(n) for n in positional), **{n: variables.get(n) for n in keywords})
+    return function(*(variables.get(n) for n in positional), **{n: variables.get(n) for n in keywords})
 
 
-def _put_back(generator: Any, loops: list[dict[str, Any]], variables: dict[str, Any], yields: int) -> None:
-    from survivor.training import frames
-
+def _put_back(drive: _Drive) -> None:
+    generator = drive.generator
     before = Lanes.drive
-    Lanes.drive = drive = _Drive(generator, list(loops), variables)
+    Lanes.drive = drive
     try:
         next(generator)
-        while drive.loops:  # a yield before its loop
-            next(generator)
-        for _ in range(yields):
+        while drive.loops or place_of(generator) != drive.place:
+            _count_try(drive)
             next(generator)
     except StopIteration:
-        raise DivergedError(f"the generator {generator.__qualname__} ended before the place where it stood") from None
+        raise _lost(drive) from None
     finally:
         Lanes.drive = before
-    if drive.loops:
-        raise DivergedError(f"the generator {generator.__qualname__} did not come to its loop again")
-    frames.write(generator.gi_frame, {k: v for k, v in variables.items() if k.isidentifier()}, set())
+    _set_variables(drive, generator.gi_frame)
+
+
+def _count_try(drive: _Drive) -> None:
+    drive.tries += 1
+    if drive.tries > _MOST_TRIES:
+        raise _lost(drive)
+
+
+def _lost(drive: _Drive) -> DivergedError:
+    what = f"loop {drive.loops[0]['site']}" if drive.loops else "yield"
+    return DivergedError(
+        f"the generator {drive.generator.__qualname__} did not come to its {what} again, where it stood",
+        advice="hold the iterator that it goes over in a variable, or give what it does to a class with __next__",
+    )
+
+
+def _set_variables(drive: _Drive, frame: types.FrameType) -> None:
+    known = frames.variable_names(frame.f_code)
+    frames.write(frame, {k: v for k, v in drive.variables.items() if k in known}, set())
+
+
+# --- for the hooks ----------------------------------------------------------------------------------
 
 
 def drives(record: Any) -> bool:
-    """Hand a loop that is entered its place, if it belongs to a generator that is being put back."""
-    drive = Lanes.drive
-    if drive is None or not drive.loops or record.frame is not drive.generator.gi_frame:
-        return False
-    wanted = drive.loops[0]
-    if record.site.key != wanted["site"]:
-        return False
-    from survivor.training import frames
+    """Hand a loop that is entered its place, if it belongs to a generator that is being put back.
 
-    del drive.loops[0]
-    known = frames.variable_names(record.frame.f_code)
-    frames.write(record.frame, {k: v for k, v in drive.variables.items() if k in known}, set())
+    A loop that the generator was not in at that time is handed an iterator without items.
+    """
+    drive = Lanes.drive
+    if drive is None or record.frame is not drive.generator.gi_frame:
+        return False
+    _set_variables(drive, record.frame)
+    if not drive.loops or record.site.key != drive.loops[0]["site"]:
+        record.iterator = iter(())
+        record.passed_over = True
+        return True
+    wanted = drive.loops.pop(0)
     record.done, record.iterator, record.item = wanted["done"], wanted["iterator"], wanted["item"]
     record.started = record.driven = True
     record.forced = 2 if record.site.kind == "while" else 0
+    if not drive.loops and (record.site.hinted or record.site.trains):
+        line = jump.line_of_yield(record.frame, drive.place)
+        if line is not None:
+            jump.to_line(record.frame, line, record.site.first_line + 1, record.site.last_line)
     return True
 
 
-# --- progress bars ----------------------------------------------------------------------------------
+def tries_again(record: Any) -> bool:
+    """Whether a driven loop's body has ended before it came to the place where it stood."""
+    drive = Lanes.drive
+    if drive is None or record.frame is not drive.generator.gi_frame:
+        return False
+    _count_try(drive)
+    _set_variables(drive, record.frame)
+    return True
 
 
-class Tap:
-    """Stands between a progress bar and its iterable, so that the iterator below the bar can be seen."""
+def delegate(iterable: Any, frame: types.FrameType) -> Any:
+    """What a ``yield from`` iterates over."""
+    drive = Lanes.drive
+    if drive is None or frame is not drive.generator.gi_frame:
+        return iterable
+    if drive.loops or drive.delegate is None or _place(frame) + 1 != drive.place:
+        return ()
+    return Delegate(drive.delegate)
 
-    def __init__(self, iterable: Iterable[Any]) -> None:
-        self.iterable = iterable
-        self.iterator: Iterator[Any] | None = None
+
+class Delegate:
+    """Stands in a ``yield from`` that was put back: gives one value for the drive, then what the iterator gives."""
+
+    def __init__(self, iterator: Any) -> None:
+        self.iterator = iterator
+        self._drives = True
 
     def __iter__(self) -> Iterator[Any]:
-        if self.iterator is None:
-            self.iterator = iter(self.iterable)
-        return self.iterator
+        return self
 
-    def __getattr__(self, attribute: str) -> Any:
-        return getattr(self.iterable, attribute)
+    def __next__(self) -> Any:
+        if self._drives:
+            self._drives = False
+            return None
+        return next(self.iterator)
 
-
-class SizedTap(Tap):
-    """A tap on an iterable that has a length."""
-
-    def __len__(self) -> int:
-        return len(self.iterable)  # type: ignore[arg-type]
+    def __getattr__(self, attribute: str) -> Any:  # send, throw, close
+        return getattr(self.iterator, attribute)
 
 
-def progress_bar(value: Any) -> Any:
-    """The tqdm bar behind a generator, if it is one's ``__iter__``."""
-    if type(value) is not Generator or value.gi_frame is None or value.gi_code.co_name != "__iter__":
-        return None
-    bar = value.gi_frame.f_locals.get("self")
-    return bar if is_tqdm(bar) else None
+# --- places -----------------------------------------------------------------------------------------
 
 
-def is_tqdm(value: Any) -> bool:
-    """Whether this is a tqdm bar, of whichever of its classes."""
-    if not any(base.__module__.partition(".")[0] == "tqdm" for base in type(value).__mro__):
-        return False
-    return hasattr(value, "iterable") and isinstance(getattr(value, "n", None), (int, float))
+def place_of(generator: Any) -> int:
+    """The number of the ``yield`` that a generator is suspended at, in the order of its code; from 1."""
+    place = _place(generator.gi_frame) if generator.gi_frame is not None else 0
+    if sys.version_info < (3, 11) and generator.gi_yieldfrom is not None:
+        place += 1  # there the instruction before it is noted
+    return place
 
 
-def tap(value: Any) -> None:
-    """Put a tap into a progress bar that has not begun, wherever it stands in a chain of iterators."""
-    from survivor.state import iterators
-
-    bar = progress_bar(value)
-    if bar is not None and inspect.getgeneratorstate(value) == inspect.GEN_CREATED:
-        if not isinstance(bar.iterable, Tap):
-            bar.iterable = SizedTap(bar.iterable) if hasattr(bar.iterable, "__len__") else Tap(bar.iterable)
-        return
-    if iterators.is_composed(value):
-        for below in (iterators.parts(value) or {}).get("arguments", ()):
-            tap(below)
+def _place(frame: types.FrameType) -> int:
+    return bisect.bisect_right(_yields(frame.f_code), frame.f_lasti)
 
 
-def _rebuild_progress(inner: Any, count: int, live: Any, missing: Any) -> Any:
-    if live is missing:
-        return inner if inner is not None else _closed()
-    bar = progress_bar(live)
-    if bar is not None and inner is not None:
-        if not isinstance(bar.iterable, Tap):
-            tap(live)
-        bar.iterable.iterator = inner
-        bar.n = bar.last_print_n = bar.initial = count
-    return live
+def _yields(code: types.CodeType) -> list[int]:
+    return [each.offset for each in flow_of(code).instructions if each.opname in ("YIELD_VALUE", "YIELD_FROM")]
+
+
+def _count(code: types.CodeType, opname: str) -> int:
+    return sum(each.opname == opname for each in flow_of(code).instructions)

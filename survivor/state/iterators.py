@@ -8,6 +8,7 @@ looked up in it; nothing is called by name.
 
 from __future__ import annotations
 
+import collections
 import csv
 import gc
 import itertools
@@ -19,6 +20,8 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter
 from survivor.errors import NotResumableError
 
 _COMPOSED: dict[str, type] = {
+    "_deque_iterator": type(iter(collections.deque())),
+    "_deque_reverse_iterator": type(reversed(collections.deque())),
     "enumerate": enumerate,
     "zip": zip,
     "map": map,
@@ -49,6 +52,7 @@ _INDEXED = frozenset(
         "longrange_iterator",
         "list_reverseiterator",
         "iterator",
+        "callable_iterator",
     ]
 )
 #: These turn into a list of what is left when they are reduced.

@@ -28,6 +28,17 @@ class Started(Event):
     pid: int
     checkpoint: str
     position: str
+    step: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotTaken(Event):
+    """A snapshot lies in memory, where the training process can no longer harm it; ``seconds`` is what that took."""
+
+    step: int
+    position: str
+    size_bytes: int
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +54,14 @@ class CheckpointSaved(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Noticed(Event):
-    """The session is going to end, for ``reason``, in ``left_s`` seconds at the latest."""
+    """A notice: the session ends, for ``reason``, in ``left_s`` seconds at the latest.
+
+    One that does not end it has ``ends`` False, and -1 for the time left.
+    """
 
     reason: str
     left_s: float
+    ends: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +88,16 @@ def to_json(event: Event) -> str:
     """One line: the fields, and the class name in snake case as ``event``."""
     name = "".join("_" + c.lower() if c.isupper() else c for c in type(event).__name__).lstrip("_")
     return json.dumps({"event": name, **dataclasses.asdict(event)})
+
+
+def to_all(*hooks: Hook) -> Hook:
+    """A hook that hands each event to all of these."""
+
+    def tell(event: Event) -> None:
+        for hook in hooks:
+            hook(event)
+
+    return tell
 
 
 def file_hook(path: Path) -> Hook:

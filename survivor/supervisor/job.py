@@ -8,19 +8,22 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from survivor.checkpoint import lease
 from survivor.checkpoint.job import JobRecord, SessionRecord
 from survivor.checkpoint.lease import Lease
 from survivor.checkpoint.repository import Repository
-from survivor.errors import JobChangedError, JobError, JobRunningError, StoreError
-from survivor.supervisor import environment, identity, sources, wording
+from survivor.errors import JobChangedError, JobRunningError, StoreError
+from survivor.store import absolute
+from survivor.supervisor import drift, identity, orphans, sources, spool, wording
 from survivor.supervisor.console import Console
 from survivor.supervisor.options import RunOptions
 
 _WAIT_POLL_S = 2.0
+#: A killed session's child has its grace period; a writer that hangs is not waited for much longer.
+_ORPHANS_S, _ORPHANS_POLL_S = 15.0, 0.05
 
 
 @dataclass(kw_only=True)
@@ -32,12 +35,14 @@ class OpenJob:
         record: what it runs.
         session: this session.
         lease: the right to write.
+        environment: variables that a child is given, to compute as before; "" unsets one.
     """
 
     repository: Repository
     record: JobRecord
     session: SessionRecord
     lease: Lease
+    environment: dict[str, str] = field(default_factory=dict)
 
     def close(self, outcome: str, reason: str, exit_code: int, output: dict[str, object] | None = None) -> None:
         """Record how the session ended and give the lease back.
@@ -75,6 +80,7 @@ def open_job(
     """
     repository = Repository.open(options.store, options.job)
     _wait_for_holder(options, repository, console, asked_to_end)
+    _wait_for_orphans(options, console, asked_to_end)
     if options.fresh and _exists(repository):
         console.say(f"{options.job}: the old job folder is kept as {repository.set_aside()}")
     record = JobRecord.read(repository)
@@ -90,8 +96,7 @@ def open_job(
         if changed:
             record = replace(new_record(options, source), hash_seed=record.hash_seed, created=record.created)
             record.write(repository)
-    fingerprint = environment.fingerprint()
-    _check_drift(options, repository, fingerprint, console)
+    fingerprint, changes = drift.settle(options, repository, console)
     session = SessionRecord.begin(repository, pid=os.getpid(), fingerprint=fingerprint)
     try:
         held = Lease.acquire(
@@ -100,7 +105,22 @@ def open_job(
     except JobRunningError as error:
         session.end(repository, f"not begun: {error}")
         raise
-    return OpenJob(repository=repository, record=record, session=session, lease=held)
+    _bring_home(options, repository, session.number, held.token, console)
+    return OpenJob(repository=repository, record=record, session=session, lease=held, environment=changes)
+
+
+def _bring_home(
+    options: RunOptions, repository: Repository, session: int, token: int, console: Console
+) -> None:
+    """Take over what an earlier session had to leave on this machine's disk."""
+    try:
+        store = absolute(options.store)
+        position = spool.bring_home(store, repository, session=session, token=token)
+    except StoreError as error:
+        console.warn(f"{options.job}: a checkpoint on this machine's disk is not in the store yet: {error}")
+        return
+    if position:
+        console.say(f"{repository.job}: brought {position} from this machine's disk to the store")
 
 
 def new_record(options: RunOptions, source: str) -> JobRecord:
@@ -149,6 +169,18 @@ def _wait_for_holder(
             raise JobRunningError(f"{options.job}: asked to end while it waited for {holder}")
 
 
+def _wait_for_orphans(options: RunOptions, console: Console, asked_to_end: Callable[[float], bool]) -> None:
+    """Let what a killed session has left on this machine save first."""
+    store, told = absolute(options.store), False
+    until_s = time.monotonic() + options.grace_s + _ORPHANS_S
+    while not options.take_over and time.monotonic() < until_s and orphans.are_there(store, options.job):
+        if not told:
+            console.say(f"{options.job}: the last session was killed and is still saving: waiting for it")
+            told = True
+        if asked_to_end(_ORPHANS_POLL_S):
+            raise JobRunningError(f"{options.job}: asked to end while the last session was still saving")
+
+
 def _check_command(
     options: RunOptions, record: JobRecord, source: str, repository: Repository, console: Console
 ) -> bool:
@@ -181,26 +213,6 @@ def _comparable(argv: tuple[str, ...]) -> tuple[str, ...]:
     if not argv or argv[0] in ("-m", "@survivable"):
         return argv
     return (Path(argv[0]).name, *argv[1:])
-
-
-def _check_drift(
-    options: RunOptions, repository: Repository, fingerprint: dict[str, str], console: Console
-) -> None:
-    sessions = SessionRecord.read_all(repository)
-    if not sessions or options.on_drift == "ignore":
-        return
-    before = {key: str(value) for key, value in sessions[-1].fingerprint.items()}
-    drift = [d for d in environment.differences(before, fingerprint) if d.effect != "harmless"]
-    if not drift:
-        return
-    text = "\n".join(str(difference) for difference in drift)
-    if options.on_drift == "error":
-        raise JobError(
-            f"{options.job}: the environment has changed since the last session:\n{text}",
-            advice="ways out: put it back as it was, or --on-drift warn to go on; results may then differ",
-        )
-    console.warn(f"{options.job}: the environment has changed since the last session; results may differ")
-    console.block(text)
 
 
 class Heartbeat:

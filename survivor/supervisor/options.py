@@ -38,8 +38,14 @@ class RunOptions:
         keep: so many of the newest checkpoints are kept.
         keep_hourly: the newest of each of so many hours too.
         keep_best: and for each ``min:NAME`` or ``max:NAME`` the one with the best metric reported.
+        deterministic: let torch use only deterministic algorithms.
+        carry: patterns of files that the script writes, carried with the checkpoints whatever their size.
+        no_carry: carry no files with the checkpoints.
         max_restarts: restarts in a row without progress after which the job stops.
-        time_limit_s: seconds after which the session saves and ends; None for no limit.
+        time_limit_s: seconds after which the session has saved and ended; None for the limit of the place, if it has
+            one; infinite for none.
+        hang_after_s: seconds without a safe point after which the child is restarted; None judges by what was usual.
+        stop_file: a file whose appearance ends the session; "" for none.
         on_drift: what to do when the environment has changed.
         wait: wait while another session runs the job.
         take_over: take the job from a session that runs it.
@@ -68,8 +74,13 @@ class RunOptions:
     keep: int = 3
     keep_hourly: int = 24
     keep_best: tuple[str, ...] = ()
+    deterministic: bool = False
+    carry: tuple[str, ...] = ()
+    no_carry: bool = False
     max_restarts: int = 3
     time_limit_s: float | None = None
+    hang_after_s: float | None = None
+    stop_file: str = ""
     on_drift: OnDrift = "warn"
     wait: bool = False
     take_over: bool = False
@@ -89,6 +100,8 @@ class RunOptions:
             problems.append(f"--max-restarts is {self.max_restarts}: it can't be negative")
         if self.time_limit_s is not None and self.time_limit_s <= 0:
             problems.append(f"--time-limit is {self.time_limit_s:g} s: it must be positive")
+        if self.hang_after_s is not None and self.hang_after_s <= 0:
+            problems.append(f"--hang-after is {self.hang_after_s:g} s: it must be positive")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", self.job):
             problems.append(
                 f"--job is {self.job[:120]!r}: a name has letters, digits, '.', '_' and '-', at most 100"

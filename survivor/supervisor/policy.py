@@ -15,6 +15,17 @@ from survivor.errors import EXIT_FINISHED, EXIT_SAVED, CrashLoopError
 _FIRST_DELAY_S = 1.0
 _LONGEST_DELAY_S = 60.0
 
+#: The cause of a SIGKILL that the kernel's own counter owns up to.
+OUT_OF_MEMORY = "was ended by the kernel, for want of memory"
+_ADVICE = {
+    OUT_OF_MEMORY: "Give it more memory, or let it take less: a smaller batch, fewer loader workers.",
+    "SIGKILL": "If memory is scarce: a smaller batch, fewer loader workers.",
+    "SIGSEGV": "The fault is in native code; python -X faulthandler shows where.",
+    "SIGBUS": "A file that was mapped into memory became shorter, or shared memory (/dev/shm) is full.",
+    "loader worker": "Fewer loader workers take less memory; num_workers=0 shows the error itself.",
+    "hung": "The stacks above show where it stands; --hang-after TIME sets the patience.",
+}
+
 Kind = Literal["finished", "saved", "failed", "refused", "restart", "crash-loop"]
 
 
@@ -29,6 +40,7 @@ class ChildEnd:
         progressed: whether it made a checkpoint beyond all earlier ones.
         fruitless_ends: ends without progress in a row before this one.
         max_restarts: the most restarts in a row without progress.
+        cause: what is known of the cause beside that, in words that follow "the training process".
     """
 
     status: int
@@ -37,6 +49,7 @@ class ChildEnd:
     progressed: bool
     fruitless_ends: int
     max_restarts: int
+    cause: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +92,7 @@ def judge(end: ChildEnd) -> Verdict:
 
 
 def _after_accident(end: ChildEnd) -> Verdict:
-    cause = describe_end(end.status, end.last)
+    cause = end.cause or describe_end(end.status, end.last)
     fruitless = 0 if end.progressed else end.fruitless_ends + 1
     if fruitless > end.max_restarts or end.max_restarts == 0:
         return Verdict(kind="crash-loop", exit_code=CrashLoopError.exit_code, cause=cause)
@@ -110,6 +123,14 @@ def describe_end(status: int, last: Message | None) -> str:
     return f"was ended by {name}{hint.get(name, '')}"
 
 
+def advice(cause: str) -> str:
+    """What may help against a cause, as a sentence; "" where nothing general can be said."""
+    for words, text in _ADVICE.items():
+        if words in cause:
+            return text
+    return ""
+
+
 def _as_exit_code(status: int) -> int:
     return status if status > 0 else 128 - status if status < 0 else 1
 
@@ -134,13 +155,13 @@ class StopRequest:
 
 
 def on_signal(number: int, now_s: float, grace_s: float, current: StopRequest | None) -> StopRequest:
-    """The stop request after a signal: the first asks, a second SIGINT ends at once.
+    """The stop request after a signal: the first asks, a SIGINT that comes later ends at once.
 
     Another signal than SIGINT may come twice without impatience in it: schedulers repeat theirs.
     """
     name = signal.Signals(number).name
     if current is None:
         return StopRequest(reason=name, asked_at_s=now_s, grace_s=grace_s)
-    if number == signal.SIGINT and current.reason == name:
-        return StopRequest(reason=name, asked_at_s=now_s, grace_s=0.0, at_once=True)
+    if number == signal.SIGINT:
+        return StopRequest(reason=current.reason, asked_at_s=now_s, grace_s=0.0, at_once=True)
     return current

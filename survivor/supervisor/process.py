@@ -10,19 +10,15 @@ and until the shield is up they are blocked.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import socket
 import subprocess
 import sys
 from dataclasses import replace
 from io import FileIO
 from pathlib import Path
-from typing import Any
 
-from survivor.channel import Decoder, Message, Start, encode
-from survivor.supervisor.signals import STOP_SIGNALS
+from survivor.channel import Start
+from survivor.supervisor.peer import Peer
 
 _ENTRY = Path(__file__).parent.parent / "training" / "__main__.py"
 
@@ -36,82 +32,11 @@ def interpreter_flags() -> list[str]:
     return flags
 
 
-class Child:
+class Child(Peer):
     """A running child process and our end of its channel."""
 
     def __init__(self, start: Start, *, hash_seed: str, fds: tuple[int, ...] = ()) -> None:
         """Start it; ``fds`` are handed on beside the channel."""
-        ours, theirs = socket.socketpair()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, *interpreter_flags(), str(_ENTRY), str(theirs.fileno())],
-                pass_fds=(theirs.fileno(), *fds),
-                env={**os.environ, "PYTHONHASHSEED": hash_seed},
-                start_new_session=True,
-            )
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            theirs.close()
-        self.pid = self._process.pid
-        self.socket = ours
-        self.pidfd = os.pidfd_open(self.pid)
-        self._decoder = Decoder()
-        self._ended_channel = False
-        blocked = tuple(int(number) for number in STOP_SIGNALS if number not in before)
-        self.send(replace(start, unblock=blocked))
-
-    def send(self, message: Message) -> None:
-        """Say something; a child that is gone hears nothing, which its end will tell."""
-        with contextlib.suppress(OSError):
-            self.socket.sendall(encode(message))
-
-    def receive(self) -> list[Message]:
-        """What it has said, without waiting; empty also after it closed the channel."""
-        messages: list[Message] = []
-        while not self._ended_channel:
-            try:
-                data = self.socket.recv(65536, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                break
-            except OSError:
-                data = b""
-            self._ended_channel = not data
-            messages += self._decoder.feed(data)
-        return messages
-
-    @property
-    def channel_is_closed(self) -> bool:
-        """Whether the child's end is closed."""
-        return self._ended_channel
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether the process has ended; it is not reaped by this."""
-        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-    def signal_group(self, number: int) -> None:
-        """Send a signal to the child and all that it started; before ``reap``, while its group is its own."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, number)
-
-    def reap(self) -> int:
-        """Wait for the end and return the exit code, or minus the number of the signal."""
-        status = self._process.wait()
-        self.socket.close()
-        os.close(self.pidfd)
-        return status
-
-    def abandon(self) -> None:
-        """Kill everything and reap: for the way out of an error of ours."""
-        if self._process.returncode is None:
-            self.signal_group(signal.SIGKILL)
-            self.reap()
-
-    def __enter__(self) -> Child:
-        """Leave nothing behind at the end of the block."""
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        """``abandon`` it, unless it was reaped."""
-        self.abandon()
+        command = [sys.executable, *interpreter_flags(), str(_ENTRY)]
+        super().__init__(command, fds=fds, env={**os.environ, "PYTHONHASHSEED": hash_seed})
+        self.send(replace(start, unblock=self.unblock))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 
-from survivor.channel import Start
-from survivor.errors import EXIT_FINISHED, StoreError, UsageError
+from survivor.channel import Close, Start, Write
+from survivor.errors import EXIT_FINISHED, UsageError
 from survivor.store import absolute
 from survivor.supervisor import events, wording
 from survivor.supervisor.console import Console
@@ -16,32 +16,34 @@ from survivor.supervisor.policy import Verdict
 from survivor.supervisor.session import Session
 from survivor.supervisor.signals import SignalInbox
 from survivor.supervisor.sources import read_source
+from survivor.supervisor.telling import Teller
 from survivor.supervisor.transcript import Transcript
 
 
-def run_job(options: RunOptions) -> int:
-    """Run or continue a job; returns the exit code of the process.
+def run_job(options: RunOptions, *hooks: events.Hook) -> int:
+    """Run or continue a job, telling ``hooks`` what happens; returns the exit code of the process.
 
     Raises:
         SurvivorError: the job could not be begun, by the class that says why.
     """
     # from here to the end of the last record: a signal is never a sudden death
     with SignalInbox() as inbox:
-        return _run_job(options, inbox)
+        return _run_job(options, inbox, hooks)
 
 
-def _run_job(options: RunOptions, inbox: SignalInbox) -> int:
+def _run_job(options: RunOptions, inbox: SignalInbox, hooks: tuple[events.Hook, ...]) -> int:
     console = Console(quiet=options.quiet)
     if options.kind == "script":
         check_script(options.target)
-    hook = events.file_hook(options.events) if options.events else lambda _: None
+    files = [events.file_hook(options.events)] if options.events else []
+    hook = events.to_all(*files, *hooks)
     opened = open_session(options, read_source(options), console, inbox, hook)
     if opened is None:
         return EXIT_FINISHED
-    job, session = opened
+    session = opened
     verdict = session.run(inbox)
     tell(session, verdict, console)
-    close(job, verdict, session, console)
+    close(verdict, session, console)
     return verdict.exit_code
 
 
@@ -51,7 +53,7 @@ def open_session(
     console: Console,
     inbox: SignalInbox,
     hook: events.Hook = lambda _: None,
-) -> tuple[OpenJob, Session] | None:
+) -> Session | None:
     """Open the job and prepare a session of it; None if the job is finished.
 
     Raises:
@@ -61,17 +63,15 @@ def open_session(
     if job is None:
         return None
     transcript = Transcript()
-    session = Session(
+    return Session(
         options=options,
         start=replace(start_message(options, job), output_fd=transcript.fd),
         fds=(transcript.fd,),
         transcript=transcript,
         hash_seed=str(job.record.hash_seed),
-        console=console,
-        hook=hook,
-        lease=job.lease,
+        tell=Teller(options=options, session=job.session.number, console=console, hook=hook),
+        write=write_message(options, job),
     )
-    return job, session
 
 
 def check_script(path: str) -> None:
@@ -90,6 +90,11 @@ def start_message(options: RunOptions, job: OpenJob) -> Start:
         kind=options.kind,
         target=options.target,
         root=options.root,
+        environment=job.environment,
+        deterministic=job.session.fingerprint.get("deterministic") == "yes",
+        on_drift=options.on_drift,
+        carry=options.carry,
+        no_carry=options.no_carry,
         args=options.args,
         store=absolute(options.store),
         job=options.job,
@@ -109,22 +114,40 @@ def start_message(options: RunOptions, job: OpenJob) -> Start:
     )
 
 
+def write_message(options: RunOptions, job: OpenJob) -> Write:
+    """What the writer is told."""
+    start = start_message(options, job)
+    return Write(
+        store=start.store,
+        job=start.job,
+        session=start.session,
+        token=start.token,
+        origin=start.origin,
+        keep=start.keep,
+        keep_hourly=start.keep_hourly,
+        keep_best=start.keep_best,
+        holder=asdict(job.lease.holder),
+        grace_s=start.grace_s,
+    )
+
+
 def tell(session: Session, verdict: Verdict, console: Console) -> None:
     """Say how the session ended; of a stop the session itself has told."""
     if verdict.kind == "finished":
         console.say(wording.finished(session.options, session.start.session))
     elif verdict.kind == "failed":
-        console.say(wording.failed(session.options, verdict.exit_code, session.newest))
+        console.say(wording.failed(session.options, verdict.exit_code, session.tell.newest))
     elif (error := session.error(verdict)) is not None:
         console.error(error)
 
 
-def close(job: OpenJob, verdict: Verdict, session: Session, console: Console) -> None:
+def close(verdict: Verdict, session: Session, console: Console) -> None:
     """Record the end; a store that refuses even that changes nothing for the user's program."""
-    try:
-        reason = verdict.cause or session.stop_reason or verdict.kind
-        printed = verdict.kind in ("finished", "failed")  # otherwise it will be printed again
-        output = session.transcript.tail() if printed else None
-        job.close(verdict.kind, reason, verdict.exit_code, output)
-    except StoreError as error:
-        console.warn(f"the end of this session could not be recorded: {error}")
+    reason = verdict.cause or session.stop_reason or verdict.kind
+    printed = verdict.kind in ("finished", "failed")  # otherwise it will be printed again
+    output = session.transcript.tail() if printed else {}
+    problem = session.close(
+        Close(outcome=verdict.kind, reason=reason, exit_code=verdict.exit_code, output=output)
+    )
+    if problem:
+        console.warn(f"the end of this session could not be recorded: {problem}")

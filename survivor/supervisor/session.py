@@ -1,45 +1,56 @@
 """One session of a job: run the child, hear it and the signals, and decide what its end means.
 
 The loop owns everything that changes; decisions are ``policy``'s, words are ``wording``'s, what lies
-in the job folder is ``job``'s.
+in the job folder is ``job``'s, and what becomes of snapshots is the ``keeper``'s.
 """
 
 from __future__ import annotations
 
+import math
 import os
-import selectors
+import select
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from survivor import machine
 from survivor.channel import (
+    Close,
     Failed,
     Finished,
     Message,
     Note,
+    Persisted,
     Ready,
     Refused,
     Saved,
     SaveFailed,
+    Snapped,
     Start,
     Stop,
     Stopped,
+    Write,
 )
-from survivor.checkpoint.lease import Lease
-from survivor.errors import EXIT_SAVED, SurvivorError
-from survivor.supervisor import events, policy, wording
-from survivor.supervisor.console import Console
-from survivor.supervisor.job import Heartbeat
+from survivor.errors import EXIT_SAVED, JobRunningError, SurvivorError
+from survivor.pulse import Pulse
+from survivor.supervisor import policy, wording
+from survivor.supervisor.hang import HangWatch, print_stacks
+from survivor.supervisor.keeper import Keeper
 from survivor.supervisor.options import RunOptions
-from survivor.supervisor.policy import StopRequest, Verdict
+from survivor.supervisor.policy import Verdict
 from survivor.supervisor.process import Child
 from survivor.supervisor.signals import STOP_SIGNALS, SignalInbox
+from survivor.supervisor.stopping import Stopping
+from survivor.supervisor.telling import Teller
 from survivor.supervisor.transcript import Transcript
-from survivor.supervisor.wording import Newest
+from survivor.supervisor.watch import Watch, sources
 
-#: How often a child that was killed is looked at until it is gone (a hung mount can keep it a while).
-_KILLED_POLL_S = 0.05
+#: What the end of a session takes even if it shall end at once.
+_LAST_S = 2.0
+#: How long the store may take to note the end of the session.
+_CLOSING_S = 30.0
+_STACKS_S = 1.0
 
 
 @dataclass(kw_only=True)
@@ -48,8 +59,9 @@ class Run:
 
     last: Message | None = None
     progressed: bool = False
-    final: Saved | None = None
-    ready: bool = False
+    final: Saved | Snapped | None = None
+    oom_kills: int = 0
+    cause: str = ""
 
 
 @dataclass(kw_only=True)
@@ -60,9 +72,8 @@ class Session:
         options: what the user asked for.
         start: the first message to each child.
         hash_seed: ``PYTHONHASHSEED`` of each child.
-        console: for the user.
-        hook: gets the events.
-        lease: kept alive while the session runs.
+        tell: to the user, and to the hook.
+        write: the first message to each writer.
         fds: handed on to each child.
         transcript: what the children print, shared with them.
         clock: monotonic seconds.
@@ -71,50 +82,86 @@ class Session:
     options: RunOptions
     start: Start
     hash_seed: str
-    console: Console
-    hook: events.Hook
-    lease: Lease
+    tell: Teller
+    write: Write
     fds: tuple[int, ...] = ()
     transcript: Transcript = field(default_factory=Transcript)
     clock: Callable[[], float] = time.monotonic
     refused: Refused | None = None
     failed: Failed | None = None
-    newest: Newest = field(default_factory=Newest)
-    _stop: StopRequest | None = None
+    _pid: int = 0
     _fruitless_ends: int = 0
+    _reached: int = 0
+    _final: Saved | Snapped | None = None
 
     def run(self, inbox: SignalInbox) -> Verdict:
-        """Run to the end of the session, as the signals in ``inbox`` want it; the user and the hook are told."""
-        began_s = self.clock()
-        limit_s = self.options.time_limit_s
-        self._limit_at_s = None if limit_s is None else began_s + limit_s - self.options.grace_s
-        verdict = Verdict(kind="restart")
-        with Heartbeat(self.lease, self._on_lost):
+        """Run to the end of the session, as the signals in ``inbox`` want it; the user and the hook are told.
+
+        What is left to do then is `close`.
+        """
+        self._inbox, self._pulse = inbox, Pulse()
+        self._keeper = Keeper(self.write, self.options.every_s, self.clock)
+        self._keeper.on_saved, self._keeper.on_problem = self._on_persisted, self._on_problem
+        self._stop = Stopping(self.options.grace_s, self._keeper, self._pulse, self.clock)
+        watched = sources(self.options, self.tell.warn)
+        self._watch = Watch(watched, lambda: self._stop.view(self._pid), self.tell.warn)
+        with self._keeper.closing_on_error(), self._watch:
+            verdict = Verdict(kind="restart")
             while verdict.kind == "restart":
-                if self._wait(inbox, verdict.delay_s):
-                    verdict = self._run_child(inbox)
+                if self._wait(verdict.delay_s):
+                    verdict = self._run_child()
                 else:
                     verdict = Verdict(kind="saved", exit_code=EXIT_SAVED)
-                    self._say_stopped(None)
                 if verdict.kind == "restart":
                     self._fruitless_ends = verdict.fruitless_ends
-                    self._emit(events.Restarting, cause=verdict.cause, delay_s=verdict.delay_s)
-                    self.console.warn(wording.restarting(self.options, verdict, self.newest.position))
-        self._emit(events.Ended, outcome=verdict.kind, exit_code=verdict.exit_code)
+                    self.tell.restarting(verdict, self._position())
+            verdict = self._settle(verdict)
+        if verdict.kind == "saved":
+            self.tell.stopped(self.stop_reason, self._keeper.saved_as(self._final), self._keeper.spooled_in)
+        self.tell.ended(verdict)
         return verdict
+
+    def close(self, message: Close) -> str:
+        """Have the end recorded and the lease given back; returns what went wrong, or ""."""
+        keeper, began_s = self._keeper, self.clock()
+        with keeper:
+            keeper.begin_close(message)
+            while keeper.closed is None:
+                left_s = self._stop.left_s(began_s)
+                if self._stop.request is None or self._stop.request.at_once:
+                    left_s = began_s + (_CLOSING_S if left_s is None else _LAST_S) - self.clock()
+                if left_s is None or left_s <= 0:
+                    return "the store does not answer"
+                self._pause(left_s, None)
+                self._heed(None)
+                keeper.work()
+            return keeper.closed.problem
 
     # ------------------------------------------------------------------ one child
 
-    def _run_child(self, inbox: SignalInbox) -> Verdict:
-        run = Run()
-        with Child(self.start, hash_seed=self.hash_seed, fds=self.fds) as child:
-            if self._stop is not None:  # asked for while no child was there to be told
-                child.send(Stop(reason=self._stop.reason, deadline_s=self._stop.grace_s))
-            self._attend(child, inbox, run)
+    def _run_child(self) -> Verdict:
+        run, keeper = Run(oom_kills=machine.oom_kills()), self._keeper
+        self._pulse.reset()
+        fds = (*self.fds, *keeper.fds, self._pulse.fd)
+        start = replace(self.start, arena=keeper.fds, pulse_fd=self._pulse.fd, from_arena=keeper.newest is not None)
+        with Child(start, hash_seed=self.hash_seed, fds=fds) as child:
+            self._pid = child.pid
+            self._hang = HangWatch(child.pid, self._pulse, self.options.hang_after_s, self.clock)
+            keeper.guard(child.pid, child.send)
+            if self._stop.request is not None:  # asked for while no child was there to be told
+                self._ask(child)
+            self._attend(child, run)
             if self._may_clear(run):
                 child.signal_group(signal.SIGKILL)
             status = child.reap()
-        verdict = policy.judge(
+            self._pid = 0
+        if keeper.look() and keeper.newest is not None:
+            self._progress(keeper.newest.step, run)
+        keeper.hurry()
+        self._final = run.final
+        if status == -signal.SIGKILL and machine.oom_kills() > run.oom_kills:
+            run.cause = policy.OUT_OF_MEMORY
+        return policy.judge(
             policy.ChildEnd(
                 status=status,
                 last=run.last,
@@ -122,141 +169,181 @@ class Session:
                 progressed=run.progressed,
                 fruitless_ends=self._fruitless_ends,
                 max_restarts=self.options.max_restarts,
+                cause=run.cause,
             )
         )
-        if verdict.kind == "saved":
-            self._say_stopped(run.final)
-        return verdict
 
-    def _attend(self, child: Child, inbox: SignalInbox, run: Run) -> None:
+    def _attend(self, child: Child, run: Run) -> None:
         """Serve the child until it has ended and all that it said is heard."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(child.pidfd, selectors.EVENT_READ)
-            selector.register(inbox.wakeup, selectors.EVENT_READ)
-            selector.register(child.socket, selectors.EVENT_READ)
-            while not child.has_ended:
-                selector.select(self._patience_s())
-                self._hear(child, run)
-                if child.channel_is_closed and child.socket in selector.get_map():
-                    selector.unregister(child.socket)
-                for number in inbox.drain():
-                    self._on_signal(number, child)
-                self._keep_time(child)
+        while not child.has_ended:
+            times = [self._hang.patience_s, self._stop.patience_s()]
+            self._pause(min(t for t in times if t is not None), child)
             self._hear(child, run)
+            self._heed(child)
+            if self._stop.presses(saved_last=run.final is not None):
+                self._keeper.hurry()
+            self._keeper.work()
+            self._keep_time(child, run)
+        self._hear(child, run)
+
+    def _pause(self, seconds: float | None, child: Child | None) -> None:
+        """Wait until something is to be heard, at most so long."""
+        times = [t for t in (seconds, self._keeper.patience_s()) if t is not None]
+        poll = select.poll()
+        for fd in (self._inbox.wakeup.fileno(), self._watch.wakeup.fileno(), *self._keeper.sockets()):
+            poll.register(fd, select.POLLIN)
+        if child is not None:
+            poll.register(child.pidfd, select.POLLIN)
+            if not child.channel_is_closed:
+                poll.register(child.socket, select.POLLIN)
+        poll.poll(math.ceil(1000 * max(0.0, min(times))) if times else None)
 
     def _hear(self, child: Child, run: Run) -> None:
         for message in child.receive():
-            self._on_message(message, run, child)
+            self._on_message(message, run)
 
-    def _on_message(self, message: Message, run: Run, child: Child) -> None:
+    def _on_message(self, message: Message, run: Run) -> None:
         if isinstance(message, Ready):
             self._on_ready(message, run)
+        elif isinstance(message, Snapped):
+            self._on_snapped(message, run)
         elif isinstance(message, Saved):
-            self._on_saved(message, run)
+            self._progress(message.step, run)
+            run.final = message if message.final else run.final
+            self.tell.checkpoint(message, time.time())
         elif isinstance(message, SaveFailed):
-            self.console.warn(wording.save_failed(self.options, message, self.newest.position))
+            self._on_problem(message.reason)
         elif isinstance(message, Note):
-            (self.console.warn if message.warning else self.console.say)(message.text)
-        elif isinstance(message, (Stopped, Finished, Failed, Refused)):
+            self.tell.note(message)
+        elif isinstance(message, (Stopped, Finished, Failed, Refused)) and self._keeper.lost is None:
             run.last = message
             self.failed = message if isinstance(message, Failed) else self.failed
             self.refused = message if isinstance(message, Refused) else self.refused
 
     def _on_ready(self, message: Ready, run: Run) -> None:
-        run.ready = True
-        self._emit(
-            events.Started, pid=message.pid, checkpoint=message.checkpoint, position=message.position
-        )
-        if message.checkpoint:
-            self.newest.note(message, message.saved_at)
-            self.console.say(wording.continuing(self.options, message, time.time()))
+        self._reached = max(self._reached, message.step)
+        if message.checkpoint and self._keeper.newest is None:
+            self.tell.newest.note(message, message.saved_at)
+        self.tell.started(message)
 
-    def _on_saved(self, message: Saved, run: Run) -> None:
-        run.progressed = run.progressed or message.step > self.newest.step
+    def _on_snapped(self, message: Snapped, run: Run) -> None:
+        self._keeper.look()
+        self._progress(message.step, run)
         run.final = message if message.final else run.final
-        self.newest.note(message, time.time())
-        self._emit(
-            events.CheckpointSaved,
-            checkpoint=message.checkpoint,
-            step=message.step,
-            position=message.position,
-            size_bytes=message.size_bytes,
-            seconds=message.seconds,
-        )
+        if message.wait:
+            self._keeper.wait_for(message.seq)
+        self.tell.snapshot(message)
+
+    def _on_persisted(self, message: Persisted) -> None:
+        held = self._keeper.newest
+        self.tell.checkpoint(message, held.taken_at if held and held.seq == message.seq else time.time())
+
+    def _on_problem(self, reason: str) -> None:
+        self.tell.problem(reason, self._keeper.spool_folder)
+
+    def _progress(self, step: int, run: Run) -> None:
+        run.progressed = run.progressed or step > self._reached
+        self._reached = max(self._reached, step)
+
+    def _position(self) -> str:
+        """Where a child that is started now goes on."""
+        held = self._keeper.newest
+        if held is None:
+            return self.tell.newest.position
+        return held.position if held.step else ""
 
     @staticmethod
     def _may_clear(run: Run) -> bool:
         """Whether what the child left running ends with it: not after an end of the program's own."""
         return not isinstance(run.last, (Finished, Failed))
 
+    def _settle(self, verdict: Verdict) -> Verdict:
+        """See the newest snapshot written before the session ends."""
+        keeper, began_s = self._keeper, self.clock()
+        while keeper.unsaved and not keeper.hopeless and keeper.lost is None:
+            keeper.hurry()
+            keeper.work()
+            left_s = self._stop.left_s(began_s)
+            if left_s == 0:
+                break
+            if keeper.unsaved:
+                self._pause(left_s, None)
+                self._heed(None)
+        if keeper.lost is not None and verdict.kind != "refused":
+            self.refused = wording.lost(keeper.lost)
+            return Verdict(kind="refused", exit_code=JobRunningError.exit_code)
+        return verdict
+
     # ------------------------------------------------------------------ stopping
 
-    def _on_signal(self, number: int, child: Child | None) -> None:
-        if number in STOP_SIGNALS:
-            self._request(policy.on_signal(number, self.clock(), self.options.grace_s, self._stop), child)
-        elif number == signal.SIGTSTP:
-            if child is not None:
-                child.signal_group(signal.SIGSTOP)
-            os.kill(os.getpid(), signal.SIGSTOP)
-        elif number == signal.SIGCONT and child is not None:
-            child.signal_group(signal.SIGCONT)
+    def _heed(self, child: Child | None) -> None:
+        """Act on the signals and notices that have come."""
+        for number in self._inbox.drain():
+            if number in STOP_SIGNALS:
+                if self._stop.on_signal(number):
+                    self._ask(child)
+            elif number == signal.SIGTSTP:
+                if child is not None:
+                    child.signal_group(signal.SIGSTOP)
+                os.kill(os.getpid(), signal.SIGSTOP)
+            elif number == signal.SIGCONT and child is not None:
+                child.signal_group(signal.SIGCONT)
+        for notice in self._watch.drain():
+            if notice.ends:
+                if self._stop.on_notice(notice):
+                    self.tell.notice(notice)
+                    self._ask(child)
+            else:
+                self.tell.notice(notice)
+                self._keeper.hurry()
 
-    def _request(self, request: StopRequest, child: Child | None) -> None:
-        if request == self._stop:
-            return
-        first, self._stop = self._stop is None, request
-        if first:
-            self._emit(events.Noticed, reason=request.reason, left_s=request.grace_s)
-            if child is not None:
-                child.send(Stop(reason=request.reason, deadline_s=request.grace_s))
+    def _ask(self, child: Child | None) -> None:
+        request = self._stop.request
+        assert request is not None
+        self.tell.noticed(request)
+        if child is not None:
+            child.send(Stop(reason=request.reason, deadline_s=request.grace_s))
 
     @property
     def stop_reason(self) -> str:
         """Why the session was asked to end; "" if it was not."""
-        return self._stop.reason if self._stop else ""
+        return self._stop.reason
 
     def error(self, verdict: Verdict) -> SurvivorError | None:
         """The error of survivor's own that a verdict stands for, if any."""
         if verdict.kind == "refused" and self.refused is not None:
             return wording.refused(self.options, self.refused)
         if verdict.kind == "crash-loop":
-            return wording.crash_loop(self.options, verdict.cause, self.newest.position)
+            return wording.crash_loop(self.options, verdict.cause, self._position())
         return None
 
-    def _on_lost(self, why: str) -> None:
-        """Another session has the job (called in the lease's thread): a signal wakes our own loop."""
-        self.console.warn(why)
-        os.kill(os.getpid(), signal.SIGUSR1)
-
-    def _keep_time(self, child: Child) -> None:
-        now_s = self.clock()
-        if self._stop is None and self._limit_at_s is not None and now_s >= self._limit_at_s:
-            self._request(
-                StopRequest(reason="time limit", asked_at_s=now_s, grace_s=self.options.grace_s), child
-            )
-        if self._stop is not None and self._stop.left_s(now_s) == 0 and not child.has_ended:
+    def _keep_time(self, child: Child, run: Run) -> None:
+        """End a child by force that must not go on: its time is over, the job is another's, or it hangs."""
+        if child.has_ended:
+            return
+        if self._keeper.lost is not None and not isinstance(run.last, Refused):
+            run.last = self.refused = wording.lost(self._keeper.lost)
+            child.signal_group(signal.SIGKILL)
+        elif self._stop.child_is_overdue:
+            child.signal_group(signal.SIGKILL)
+        elif not run.cause and (silence_s := self._hang.silence_s()):
+            run.cause = wording.hung(silence_s)
+            self.tell.warn(f"{self.options.job}: the training process {run.cause}; its stacks:")
+            print_stacks(child.pid)
+            self._wait_for_output()
             child.signal_group(signal.SIGKILL)
 
-    def _patience_s(self) -> float | None:
-        """How long to wait for something to happen; None if only the child or a signal can end the wait."""
-        if self._stop is not None:
-            return max(_KILLED_POLL_S, self._stop.left_s(self.clock()))
-        return None if self._limit_at_s is None else max(0.0, self._limit_at_s - self.clock())
+    def _wait_for_output(self) -> None:
+        """Give processes a moment to write what was asked of them; nothing tells when they have."""
+        time.sleep(_STACKS_S)
 
-    def _wait(self, inbox: SignalInbox, delay_s: float) -> bool:
+    def _wait(self, delay_s: float) -> bool:
         """Wait before a start; False if the session was asked to end before or meanwhile."""
         until_s = self.clock() + delay_s
-        while self._stop is None:
-            inbox.wait(max(0.0, until_s - self.clock()))
-            for number in inbox.drain():
-                self._on_signal(number, None)
-            if self.clock() >= until_s:
-                break
-        return self._stop is None
-
-    def _say_stopped(self, final: Saved | None) -> None:
-        reason = self.stop_reason or "asked to stop"
-        self.console.say(wording.stopped(self.options, reason, final, self.newest, time.time()))
-
-    def _emit(self, kind: type[events.Event], **fields: object) -> None:
-        self.hook(kind(job=self.options.job, session=self.start.session, **fields))  # type: ignore[arg-type]
+        while True:
+            self._heed(None)
+            self._keeper.work()
+            left_s = until_s - self.clock()
+            if self._stop.request is not None or left_s <= 0:
+                return self._stop.request is None
+            self._pause(left_s, None)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from survivor import errors
-from survivor.channel import Ready, Refused, Saved, SaveFailed
-from survivor.errors import CrashLoopError, SurvivorError
+from survivor.channel import Lost, Persisted, Ready, Refused, Saved
+from survivor.errors import CrashLoopError, JobRunningError, SurvivorError
+from survivor.notices import Notice
+from survivor.supervisor import policy
 from survivor.supervisor.console import size_text, time_text
 from survivor.supervisor.options import RunOptions
 from survivor.supervisor.policy import Verdict
@@ -25,7 +27,7 @@ class Newest:
     checkpoint: str = ""
     saved_at: float = 0.0
 
-    def note(self, message: Ready | Saved, saved_at: float) -> None:
+    def note(self, message: Ready | Saved | Persisted, saved_at: float) -> None:
         """Take note of a checkpoint that a child has made or continues from."""
         self.step = max(self.step, message.step)
         self.position = message.position if message.step else ""
@@ -49,11 +51,13 @@ def continuing(options: RunOptions, message: Ready, now: float) -> str:
 def stopped(
     options: RunOptions,
     reason: str,
-    final: Saved | None,
+    final: Saved | Persisted | None,
     newest: Newest,
     now: float,
+    *,
+    spool: str = "",
 ) -> str:
-    """The session ends before the job does."""
+    """The session ends before the job does; ``spool`` is where the checkpoint lies if the store did not take it."""
     if final is not None:
         size = size_text(final.size_bytes)
         what = f"saved at {final.position} (step {final.step}, {size} in {final.seconds:.2f} s)"
@@ -65,6 +69,8 @@ def stopped(
         )
     else:
         what = "stopped before there was anything to save"
+    if spool:
+        what += f" in {spool}, since the store did not take it; the next session on this machine brings it there"
     return f"{options.job}: {reason}: {what}\n{options.job}: go on with: {options.command}"
 
 
@@ -81,7 +87,7 @@ def crash_loop(options: RunOptions, cause: str, position: str) -> CrashLoopError
     return CrashLoopError(
         f"{options.job}: the training process {cause}, with no progress{where} "
         f"and no restart left (--max-restarts {options.max_restarts})",
-        advice=f"when the cause is mended, go on with: {options.command}",
+        advice=f"{policy.advice(cause)} When the cause is mended, go on with: {options.command}".lstrip(),
     )
 
 
@@ -93,10 +99,34 @@ def refused(options: RunOptions, message: Refused) -> SurvivorError:
     return error
 
 
-def save_failed(options: RunOptions, message: SaveFailed, position: str) -> str:
-    """The store took no checkpoint."""
-    newest = f"the newest checkpoint is {position}" if position else "there is no checkpoint yet"
-    return f"{options.job}: could not save ({message.reason}); training goes on, {newest}"
+def hung(silence_s: float) -> str:
+    """A child that hangs, as a cause."""
+    return f"hung: no safe point and nothing computed for {time_text(silence_s)}"
+
+
+def notice(options: RunOptions, found: Notice) -> str:
+    """A notice, with the time that is left."""
+    left = "" if found.left_s is None else f", {time_text(found.left_s)} left"
+    what = "saving, then this session ends" if found.ends else "saving what there is"
+    return f"{options.job}: {found.reason}{left}: {what}"
+
+
+def lost(message: Lost) -> Refused:
+    """Another session has the job: nothing more of this one counts."""
+    error = JobRunningError(message.reason, advice=message.advice)
+    return Refused(
+        error_type=type(error).__name__, message=str(error), advice=error.advice, exit_code=error.exit_code
+    )
+
+
+def save_failed(options: RunOptions, reason: str, newest: Newest, now: float, spool: str) -> str:
+    """The store took no checkpoint: what is at risk, since when (``now`` in seconds since 1970), and what is done."""
+    since = f"what came since {newest.position} (step {newest.step}, saved {time_text(now - newest.saved_at)} ago)"
+    risk = since if newest.position else "all that was trained"
+    return (
+        f"{options.job}: could not save ({reason}); training goes on; {risk} is not in the store, and "
+        f"until that takes checkpoints again they go to {spool}"
+    )
 
 
 def finished(options: RunOptions, session: int) -> str:

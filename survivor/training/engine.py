@@ -23,11 +23,11 @@ from typing import Any, Protocol
 
 from survivor.checkpoint.snapshot import Blob, Snapshot
 from survivor.errors import DivergedError, NotResumableError, SurvivorError
-from survivor.state import generators, loaders, rng
+from survivor.state import generators, loaders, progress, rng
 from survivor.state.encode import Encoder
 from survivor.state.memory import Constants
 from survivor.state.scope import Scope
-from survivor.training import importer, inputs, watch
+from survivor.training import importer, watch
 from survivor.training.capture import Capture, capture, freeze, inside_unwatched_loop, sites_of
 from survivor.training.files import Files
 from survivor.training.graphs import Graphs
@@ -70,9 +70,10 @@ class Settings:
 class Link(Protocol):
     """The engine's way to the store and to the user; see `survivor.training.link`."""
 
-    def save(self, snapshot: Snapshot, *, final: bool) -> None: ...  # noqa: D102
+    def save(self, snapshot: Snapshot, *, final: bool, needed: bool = False) -> None: ...  # noqa: D102
     def leave(self) -> Any: ...  # noqa: D102
     def refuse(self, error: SurvivorError) -> Any: ...  # noqa: D102
+    def beat(self, now_s: float) -> None: ...  # noqa: D102
     def note(self, text: str) -> None: ...  # noqa: D102
     def warn(self, text: str) -> None: ...  # noqa: D102
 
@@ -105,7 +106,7 @@ class Engine:
         self.hooks = Hooks(self)
         self.replay: Replay | None = None
         self.graphs = Graphs(link.warn)
-        self.files = Files(self.scope)
+        self.files = Files(self.scope, link.warn)
         self.plan = Plan(settings, link)
         self.step = 0
         self._due = 0.0
@@ -171,12 +172,21 @@ class Engine:
         # all that could have used a graph has run by now, so nothing need be learned of it first
         paths = [path for past in self.hooks.root.ended if past.level for path in past.level.open_paths]
         if self._end is not None and self._end.step == self.step and not self.graphs.used(paths):
-            self.link.save(self._end, final=False)
+            self.link.save(self._end, final=False, needed=True)
 
     def request_stop(self, reason: str) -> None:
         """Save at the next safe point and end; callable from any thread."""
         self._stop_reason = reason
         self._due = min(self._due, self.clock())
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the process is to save at the next safe point and end."""
+        return self._stop_reason is not None
+
+    def due(self, site: Site, now: float) -> bool:
+        """Whether a checkpoint is wanted at a head of ``site``; a proof's tracer decides in its place."""
+        return now >= self._due and now >= site.retry_at
 
     def resumed(self) -> None:
         """The replay is over; the script trains on."""
@@ -193,7 +203,7 @@ class Engine:
     def open_iterator(self, iterable: Iterable[Any]) -> Iterator[Any]:
         """The iterator of a loop that is entered."""
         iterator = iter(iterable)
-        generators.tap(iterator)
+        progress.tap(iterator)
         return iterator
 
     def explicit_loop(self, iterable: Iterable[Any], frame: FrameType) -> Iterable[Any]:
@@ -235,6 +245,7 @@ class Engine:
             self._or_refuse(lambda: replay.head(record))
             record.head_at = self.clock()
             return
+        self.link.beat(self.clock())
         self._at = record
         record.head_at_byte = record.frame.f_lasti
         site = record.site
@@ -252,7 +263,7 @@ class Engine:
             site.body_s = took if site.body_s == 0.0 else 0.7 * site.body_s + 0.3 * took
         record.head_at = now
         may_be_outer = site.outer or (site.hinted and not site.trains)
-        if now >= self._due and now >= site.retry_at:
+        if self.due(site, now):
             taken = self._safe_point(record, now)
             if taken is not None:
                 record.level = freeze(taken.level) if may_be_outer else None
@@ -332,7 +343,6 @@ class Engine:
             "step": self.step,
             "origin": self._origin | {"outside": self.hooks.outside.log},
             "files": self.files.lengths(),
-            "inputs": inputs.read_so_far(),
             "constants": self._constants.digests,
             "best": self.metrics.best,
             "levels": levels,
@@ -387,7 +397,8 @@ class Engine:
                 record.site.retry_at = now + _RETRY_FACTOR * (self.clock() - now)
             self.plan.postponed(blocked or self.graphs.why, since=now - self._due)
             return None
-        self.link.save(self._snapshot(record, chain, taken), final=self._stop_reason is not None)
+        snapshot, best = self._snapshot(record, chain, taken), self.metrics.take_improved()
+        self.link.save(snapshot, final=self._stop_reason is not None, needed=best)
         if self._stop_reason is not None:
             self.link.leave()
         end = self.clock()

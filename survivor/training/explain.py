@@ -28,7 +28,7 @@ _SILENT = ("function", "class", "remade", "torch", "dtype")
 class _Terminal:
     """An engine's link that only shows: nothing is stored."""
 
-    def save(self, snapshot: Snapshot, *, final: bool) -> None:
+    def save(self, snapshot: Snapshot, *, final: bool, needed: bool = False) -> None:
         """Nothing is saved."""
 
     def leave(self) -> NoReturn:
@@ -40,6 +40,9 @@ class _Terminal:
         """Show why the script can't be run under survivor."""
         print(f"survivor: error: {error}\nsurvivor: {error.advice}", file=sys.stderr, flush=True)
         os._exit(error.exit_code)
+
+    def beat(self, now_s: float) -> None:
+        """Nobody listens."""
 
     def note(self, text: str) -> None:
         """Show a line."""

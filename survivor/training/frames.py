@@ -27,7 +27,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dis import Instruction
 from inspect import CO_OPTIMIZED
-from types import CellType, CodeType, FrameType
+from types import CellType, CodeType, FrameType, GeneratorType
 from typing import Any, NoReturn
 
 from survivor.errors import DivergedError
@@ -110,6 +110,19 @@ def write(frame: FrameType, values: dict[str, object], delete: set[str]) -> None
         _write_through(frame, values, delete.intersection(known))
     else:
         _write_back(frame, values, delete.intersection(known))
+
+
+def cells_of(generator: "GeneratorType[Any, Any, Any]") -> dict[str, CellType] | None:
+    """The cells of the variables that a suspended generator shares with the function around it; None if unknown.
+
+    They are the last of the frame's variables, in the order of ``co_freevars``, and the collector shows them.
+    """
+    names = generator.gi_code.co_freevars
+    shared = len(names) + len(generator.gi_code.co_cellvars)
+    cells = [each for each in gc.get_referents(generator) if type(each) is CellType] if names else []
+    if not names or not cells:
+        return {} if not names else None
+    return dict(zip(names, cells[shared - len(names) :], strict=True)) if len(cells) == shared else None
 
 
 def _write_back(frame: FrameType, values: dict[str, object], delete: set[str]) -> None:

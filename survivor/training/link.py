@@ -14,10 +14,14 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NoReturn, Protocol
 
+from survivor import arena
+from survivor.arena import Held, Publisher
 from survivor.channel import (
     Decoder,
+    Durable,
     Failed,
     Finished,
     Message,
@@ -26,19 +30,24 @@ from survivor.channel import (
     Refused,
     Saved,
     SaveFailed,
+    Snapped,
     Start,
     Stop,
     Stopped,
     encode,
 )
 from survivor.checkpoint.snapshot import Snapshot
-from survivor.errors import EXIT_SAVED, JobRunningError, StoreError, SurvivorError
-from survivor.training import output
+from survivor.errors import EXIT_SAVED, FormatError, JobRunningError, StoreError, SurvivorError
+from survivor.pulse import Heart
+from survivor.training import attachments
 from survivor.training.ending import flush_everything
 
 #: Out of the way of the low numbers that the user's own files get.
 _LOWEST_FD = 200
 _CHILDREN_END_S = 2.0
+_BUSY_POLL_S = 0.005
+#: A copy of more than this is not the first to touch its memory, unless it must be.
+_SLOW_TO_TOUCH_BYTES = 32 << 20
 
 
 class Saver(Protocol):
@@ -58,26 +67,112 @@ class Link:
 
     def __init__(self, channel_fd: int) -> None:
         """Take the channel over and wait for the parent's first message."""
-        fd = fcntl.fcntl(channel_fd, fcntl.F_DUPFD_CLOEXEC, _LOWEST_FD)
-        os.close(channel_fd)
-        self._socket = socket.socket(fileno=fd)
+        self._socket = socket.socket(fileno=_moved_up(channel_fd))
         self._decoder = Decoder()
         self._inbox: list[Message] = []
         self._lock = _thread.allocate_lock()
         self._pid = os.getpid()
         self._saver: Saver | None = None
         self._warned: set[str] = set()
+        self._orphaned = False
+        self._waiting_for = 0
+        self._answered = _thread.allocate_lock()
+        self._answered.acquire()
+        self._preparing = _thread.allocate_lock()
         self.start = self._receive_start()
+        slots = tuple(_moved_up(fd) for fd in self.start.arena)
+        self.start = replace(self.start, arena=slots)
+        self._publisher = Publisher(slots) if slots else None
+        pulse = self.start.pulse_fd
+        self.beat: Callable[[float], None] = Heart(_moved_up(pulse)).beat if pulse >= 0 else lambda _: None
         os.register_at_fork(after_in_child=self._disown)
 
     # ------------------------------------------------------------------ for the engine
 
-    def save(self, snapshot: Snapshot, *, final: bool) -> None:
-        """Make ``snapshot`` durable and tell the parent; a store that fails is told and survived."""
-        assert self._saver is not None, "the link has no saver yet"
+    def save(self, snapshot: Snapshot, *, final: bool, needed: bool = False) -> None:
+        """Take ``snapshot``: into the arena, from where the writer makes it durable, or to the store by ourselves.
+
+        Nothing is taken where the arena is busy and a later safe point does as well. One that is ``needed`` is
+        itself made a checkpoint, though a later one may follow soon. A store that fails is told and survived.
+        """
+        if self.is_forked:
+            return
         flush_everything()
-        transcript = output.current()
-        snapshot = snapshot if transcript is None else transcript.attach(snapshot)
+        snapshot = attachments.attached(snapshot)
+        begin = time.monotonic()
+        # how the script started, and checkpoints at every safe point, count only when they are durable
+        wait = needed or snapshot.step == 0 or self.start.every_s == 0
+        if self._publisher is not None and not self._orphaned:
+            try:
+                held = self._publish(self._publisher, snapshot, must=final or wait)
+            except arena.NoMemoryError:
+                self._give_up_arena(snapshot)
+            else:
+                if held is not None:
+                    seconds = time.monotonic() - begin
+                    if self._announce(held, seconds, final=final, wait=wait) or not wait:
+                        return
+                elif not self._orphaned:
+                    return
+        self._save_directly(snapshot, final=final)
+
+    def _publish(self, publisher: Publisher, snapshot: Snapshot, *, must: bool) -> Held | None:
+        """Copy into a slot; None if that must wait for a later safe point, or the supervisor is gone."""
+        if not must and publisher.unprepared_bytes(snapshot) > _SLOW_TO_TOUCH_BYTES:
+            self._prepare(publisher, publisher.unprepared_bytes(snapshot))
+            if not publisher.has_room(snapshot):
+                return None
+        while not self._orphaned:
+            try:
+                return publisher.publish(snapshot)
+            except arena.BusyError:
+                if not must:
+                    return None
+                time.sleep(_BUSY_POLL_S)
+            except FormatError as error:
+                self._send(SaveFailed(reason=f"{type(error).__name__}: {error}"))
+                return None
+        return None
+
+    def _announce(self, held: Held, seconds: float, *, final: bool, wait: bool) -> bool:
+        """Tell the parent; with ``wait`` until it is durable. False if the supervisor died meanwhile."""
+        self._waiting_for = held.seq if wait else 0
+        self._send(
+            Snapped(
+                seq=held.seq,
+                step=held.step,
+                position=held.position,
+                size_bytes=held.size_bytes,
+                seconds=seconds,
+                final=final,
+                wait=wait,
+            )
+        )
+        while self._waiting_for and not self._orphaned:
+            self._answered.acquire(timeout=1.0)
+        return not self._waiting_for
+
+    def _prepare(self, publisher: Publisher, size_bytes: int) -> None:
+        """Have the arena's memory touched in a thread: the first touch is ten times slower than a copy."""
+        if self._preparing.acquire(blocking=False):
+
+            def prepare() -> None:
+                try:
+                    publisher.prepare(size_bytes)
+                except (arena.NoMemoryError, arena.BusyError):
+                    pass  # the next copy finds that out by itself
+                finally:
+                    self._preparing.release()
+
+            _thread.start_new_thread(prepare, ())
+
+    def _give_up_arena(self, snapshot: Snapshot) -> None:
+        self._publisher = None
+        size = f"{snapshot.size_bytes / 1e6:.0f} MB"
+        self.warn(f"there is no memory to keep a copy of the state ({size}): training waits while it is written")
+
+    def _save_directly(self, snapshot: Snapshot, *, final: bool) -> None:
+        assert self._saver is not None, "the link has no saver yet"
         begin = time.monotonic()
         try:
             name = self._saver(snapshot)
@@ -169,6 +264,8 @@ class Link:
             for message in self._inbox:
                 if isinstance(message, Stop):
                     request_stop(message.reason)
+                elif isinstance(message, Durable):
+                    self._on_durable(message)
             self._inbox.clear()
             try:
                 data = self._socket.recv(65536)
@@ -177,10 +274,21 @@ class Link:
             if not data:
                 break
             self._inbox += self._decoder.feed(data)
+        self._orphaned = True
+        self._wake()
         request_stop("its supervisor is gone")
         time.sleep(self.start.grace_s)
         end_children()
         os._exit(EXIT_SAVED)
+
+    def _on_durable(self, message: Durable) -> None:
+        if 0 < self._waiting_for <= message.seq:
+            self._waiting_for = 0
+            self._wake()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._answered.release()
 
     def _send(self, message: Message) -> None:
         if self.is_forked:
@@ -200,6 +308,13 @@ class Link:
         # the parent must see the end of the channel when the trainer ends, not when its workers do
         with contextlib.suppress(OSError):
             self._socket.close()
+
+
+def _moved_up(fd: int) -> int:
+    """The same file under a number that the user's own files would not get; closed on exec."""
+    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _LOWEST_FD)
+    os.close(fd)
+    return moved
 
 
 def end_children() -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from survivor.state.generators import Lanes
+from survivor.state import generators
 from survivor.training.outside import Outside
 from survivor.training.records import Context, Record
 from survivor.training.rewrite import HOOK
@@ -46,7 +46,7 @@ class Hooks:
     def install(self) -> None:
         """Make these hooks the ones that rewritten source finds; forked children run without them."""
         setattr(builtins, HOOK, self)
-        Lanes.running = self.running
+        generators.Lanes.running = self.running
         os.register_at_fork(after_in_child=self._turn_off)
 
     def _turn_off(self) -> None:
@@ -70,7 +70,7 @@ class Hooks:
             return iterable
         record = self._enter(number, frame)
         if engine.drives(record):
-            return self._drive(record)
+            return () if record.passed_over else self._drive(record)
         if engine.replay is not None and engine.skips(record):
             return ()
         record.iterator = engine.open_iterator(iterable)
@@ -84,6 +84,8 @@ class Hooks:
         try:
             if site.in_generator and record.started:  # put in the middle of a body, see state.generators
                 yield record.item
+                while generators.tries_again(record):
+                    yield record.item
                 record.done += 1
             while True:
                 head(record)
@@ -91,7 +93,7 @@ class Hooks:
                 if item is _END:
                     break
                 if site.in_generator:
-                    record.item, record.yields = item, 0
+                    record.item = item
                 yield item
                 del item
                 record.done += 1
@@ -138,14 +140,14 @@ class Hooks:
             return True
         if record.iterator is not None:
             return False
-        if record.forced == 2:  # the body that was in progress goes on
+        if record.forced == 2 or (record.site.in_generator and generators.tries_again(record)):
+            # the body that was in progress goes on
             record.forced = 1
             return True
         record.forced = 0
         if record.started:
             record.done += 1
         record.started = True
-        record.yields = 0
         self._engine.head(record)
         return True
 
@@ -244,13 +246,11 @@ class Hooks:
 
     # --- generators -----------------------------------------------------------------------------
 
-    def resumed(self, value: Any) -> Any:
-        """The value of a ``yield``, when its generator goes on."""
-        if not (self._is_compiling() or self.off):
-            records = self.running.get(sys._getframe(1))
-            if records:
-                records[-1].yields += 1
-        return value
+    def delegate(self, iterable: Any) -> Any:
+        """What a ``yield from`` iterates over."""
+        if self._is_compiling() or self.off:
+            return iterable
+        return generators.delegate(iterable, sys._getframe(1))
 
     # --- where we are ---------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ class Metrics:
     def __init__(self, keep_best: tuple[str, ...]) -> None:
         self.values: dict[str, float] = {}
         self.best: dict[str, float] = {}
+        self._improved = False
         self._goals = {spec: goal(spec) for spec in keep_best}
 
     def restore(self, values: dict[str, float], best: dict[str, float]) -> None:
@@ -36,5 +37,10 @@ class Metrics:
             value = values.get(name, math.nan)
             if math.isfinite(value) and sign * value < sign * self.best.get(spec, sign * math.inf):
                 self.best[spec] = value
-                improved = True
+                improved = self._improved = True
+        return improved
+
+    def take_improved(self) -> bool:
+        """Whether there was a new best since the last call: the checkpoint that is made now is one to keep."""
+        improved, self._improved = self._improved, False
         return improved

@@ -69,7 +69,6 @@ class Record:
         iterator: where its items come from (``for`` only).
         done: bodies that have ended.
         item: the item of the body in progress (in generators only, where a body is interrupted).
-        yields: resumptions of the generator since this loop's head.
         trained: a backward pass was seen inside this record.
         number: tells this running loop from all others of the process.
         level: the state at the head of the current iteration, when a loop inside may need it.
@@ -77,6 +76,7 @@ class Record:
         head_at_byte: offset of that head in the frame's bytecode.
         how: how it ends, see `Ended`; "" while it runs.
         driven: it was put in the middle of a body, see `survivor.state.generators`.
+        passed_over: it was come by on the way there, and does nothing.
         forced: while it is positive the test of a ``while`` is taken as true, see `Hooks.forced`.
     """
 
@@ -87,11 +87,11 @@ class Record:
     iterator: Iterator[Any] | None = None
     done: int = 0
     item: Any = None
-    yields: int = 0
     trained: bool = False
     started: bool = False
     how: str = ""
     driven: bool = False
+    passed_over: bool = False
     forced: int = 0
     level: Level | None = None
     number: int = field(default_factory=itertools.count().__next__)

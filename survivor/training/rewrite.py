@@ -6,8 +6,7 @@
 ``break``          is preceded by ``__survivor__.left(N)``
 ``return v``       in a loop becomes ``return __survivor__.returned(N, v)``, and after the loop stands
                    ``if __survivor__.returns(N): return __survivor__.value(N)``
-``yield v``        becomes ``__survivor__.resumed((yield v))``
-``yield from E``   as a statement becomes a ``for`` loop over *E* that yields, unless the module sends values
+``yield from E``   becomes ``yield from __survivor__.delegate(E)``
 ``time.time()``    and other calls that bring something in from outside become
                    ``__survivor__.noted("key", time.time())``
 
@@ -30,7 +29,6 @@ from typing import Any
 from survivor.training.sites import Site
 
 HOOK = "__survivor__"
-_ITEM = "_survivor_item"
 #: Run once per sample or once per layer: never the home of a training loop, and hot.
 _HOT_FUNCTIONS = frozenset({"forward", "__getitem__", "__len__", "__repr__", "__eq__", "__hash__", "collate_fn"})
 _COMPILERS = ("jit", "compile", "njit", "script", "vectorize", "triton")
@@ -118,7 +116,6 @@ class Rewriter(ast.NodeTransformer):
         self._filename = filename
         self._sites = sites
         self._training = training
-        self._sends = False
         self._stack = [_Function_(qualname="", generator=False)]
 
     # --- scopes -----------------------------------------------------------------------------
@@ -249,21 +246,11 @@ class Rewriter(ast.NodeTransformer):
         key = ast.Constant(f"{self._module}:{function.qualname or '<module>'}:{function.notes}")
         return self._call("seeded" if seeds else "noted", node, key, node)
 
-    def visit_Expr(self, node: ast.Expr) -> Any:
-        """Spell ``yield from`` out as a loop: where it stands can be told, and where a delegation stands can't."""
-        if not isinstance(node.value, ast.YieldFrom) or self._sends:
-            return self.generic_visit(node)
-        yielded = ast.Expr(ast.Yield(ast.Name(_ITEM, ast.Load())))
-        loop = ast.For(target=ast.Name(_ITEM, ast.Store()), iter=node.value.value, body=[yielded], orelse=[])
-        for each in ast.walk(loop):
-            if not hasattr(each, "lineno"):
-                ast.copy_location(each, node)
-        return self.visit_For(loop)
-
-    def visit_Yield(self, node: ast.Yield) -> Any:
-        """Count resumptions of generators."""
+    def visit_YieldFrom(self, node: ast.YieldFrom) -> Any:
+        """Let the iterator be exchanged for a restored one."""
         self.generic_visit(node)
-        return self._call("resumed", node, node)
+        node.value = self._call("delegate", node.value, node.value)
+        return node
 
     def _new_site(self, node: Any, kind: str, label: str) -> int | None:
         function = self._stack[-1]
@@ -321,6 +308,5 @@ def rewrite(
     if training is None:
         training = training_functions([tree])
     rewriter = Rewriter(module, filename, sites, training)
-    rewriter._sends = bool(calls_in([tree]) & {"send", "throw"})
     tree.body = rewriter._block(tree.body)
     return ast.fix_missing_locations(tree)

@@ -7,6 +7,7 @@ was not synced, any part may be lost: bytes of a file, names in a folder).
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import signal
@@ -185,15 +186,25 @@ class Image:
         self.files_held.pop(name, None)
 
 
+#: What stands for a folder where files have numbers.
+FOLDER = 0
+
+
 @dataclass
 class Disk:
-    """A model of a disk: what is in the page cache, and what of it is durable."""
+    """A model of a disk: what is in the page cache, and what of it is durable.
 
-    data: dict[int, bytes] = field(default_factory=dict)
-    durable: dict[int, bytes] = field(default_factory=dict)
+    Events are those of ``Recording`` here and of the FUSE recorder (``recorder.py``): ``create path number``,
+    ``write number data [offset]``, ``truncate number length``, ``sync number``, ``rename old new``, ``link old
+    new``, ``unlink path``, ``mkdir path``, ``rmdir path``, ``syncdir path``. Others are passed over.
+    """
+
+    data: dict[int, bytes] = field(default_factory=lambda: {FOLDER: b""})
+    durable: dict[int, bytes] = field(default_factory=lambda: {FOLDER: b""})
     names: dict[str, int] = field(default_factory=dict)
-    # changes to names that no sync of their folder has made durable yet, oldest first
-    pending: list[tuple[str, int | None]] = field(default_factory=list)
+    # changes to names that no sync of their folder has made durable yet, oldest first: a name and what it is
+    # now, or two names where a folder was moved
+    pending: list[tuple[str, int | str | None]] = field(default_factory=list)
     durable_names: dict[str, int] = field(default_factory=dict)
     # places at which a write is cut, and patterns of sectors lost
     torn: int = 12
@@ -204,58 +215,91 @@ class Disk:
             path, number = args
             self.data[number] = self.durable[number] = b""
             self._name(path, number)
+        elif kind == "mkdir":
+            self._name(args[0], FOLDER)
         elif kind == "write":
-            self.data[args[0]] += args[1]
+            self.data[args[0]] = self._written(*args)
+        elif kind == "truncate":
+            number, length = args
+            self.data[number] = self.data[number][:length].ljust(length, b"\0")
         elif kind == "sync":
             self.durable[args[0]] = self.data[args[0]]
         elif kind == "rename":
-            old, new = args
-            number = self.names[old]
-            self._name(new, number)
-            self._name(old, None)
+            self._rename(*args)
         elif kind == "link":
             self._name(args[1], self.names[args[0]])
-        elif kind == "unlink":
+        elif kind in ("unlink", "rmdir"):
             self._name(args[0], None)
         elif kind == "syncdir":
-            rest = []
-            for path, number in self.pending:
-                if path.rpartition("/")[0] == args[0]:
-                    self._settle(self.durable_names, path, number)
-                else:
-                    rest.append((path, number))
-            self.pending = rest
+            self._sync_folder(args[0])
+
+    def _written(self, number, data, offset=None):
+        before = self.data[number]
+        offset = len(before) if offset is None else offset
+        return before[:offset].ljust(offset, b"\0") + data + before[offset + len(data) :]
+
+    def _rename(self, old, new):
+        number = self.names[old]
+        if number == FOLDER:
+            self._settle(self.names, old, new)
+            self.pending.append((old, new))
+        else:
+            self._name(new, number)
+            self._name(old, None)
+
+    def _sync_folder(self, folder):
+        rest = []
+        for path, what in self.pending:
+            if path.rpartition("/")[0] == folder:
+                self._settle(self.durable_names, path, what)
+            else:
+                rest.append((path, what))
+        self.pending = rest
 
     def _name(self, path, number):
         self._settle(self.names, path, number)
         self.pending.append((path, number))
 
     @staticmethod
-    def _settle(names, path, number):
-        if number is None:
+    def _settle(names, path, what):
+        if what is None:
             names.pop(path, None)
+        elif isinstance(what, str):
+            for name in [name for name in names if f"{name}/".startswith(f"{path}/")]:
+                names[what + name[len(path) :]] = names.pop(name)
         else:
-            names[path] = number
+            names[path] = what
+
+    def _state(self, names, bytes_of) -> dict[str, bytes]:
+        """The files of a state; what lies in a folder that was lost is lost with it."""
+        made = {path for path, what in (*self.names.items(), *self.pending) if what == FOLDER}
+        made |= {path for path, what in self.durable_names.items() if what == FOLDER}
+        lost = tuple(f"{path}/" for path in made if path not in names)
+        return {
+            path: bytes_of(number)
+            for path, number in names.items()
+            if number != FOLDER and not (lost and path.startswith(lost))
+        }
 
     def after_kill(self, next_event) -> Iterator[dict[str, bytes]]:
         """All that was done is there; the next write may be there in part."""
-        yield {path: self.data[number] for path, number in self.names.items()}
+        yield self._state(self.names, self.data.__getitem__)
         if next_event is not None and next_event[0] == "write":
-            _, number, data = next_event
+            _, number, data, *offset = next_event
             for length in sorted({1, len(data) - 1, *(len(data) * part // self.torn for part in range(1, self.torn))}):
-                torn = {**self.data, number: self.data[number] + data[:length]}
-                yield {path: torn[held] for path, held in self.names.items()}
+                torn = {**self.data, number: self._written(number, data[:length], *offset)}
+                yield self._state(self.names, torn.__getitem__)
 
     def after_power_cut(self) -> Iterator[dict[str, bytes]]:
         """Of what was not synced any part may be lost: of the bytes, and of the names."""
         unsynced = any(self.data[number] != self.durable[number] for number in self.names.values())
         ways = [self._lost, self._whole]
         if unsynced:
-            ways += [self._zeros, *[partial(self._cut, part) for part in range(1, self.torn)]]
+            ways += [self._zeros, *[partial(self._cut, part) for part in range(self.torn)]]
             ways += [partial(self._scattered, seed) for seed in range(self.torn)]
         for names in self._name_sets():
             for bytes_of in ways:
-                yield {path: bytes_of(number) for path, number in names.items()}
+                yield self._state(names, bytes_of)
 
     def _name_sets(self) -> Iterator[dict[str, int]]:
         count = len(self.pending)
@@ -271,26 +315,99 @@ class Disk:
                 self._settle(names, *self.pending[index])
             yield names
 
+    def _begin(self, number):
+        """How much of a file is durable for sure: what it had, where no more was done to it than to add."""
+        durable = self.durable[number]
+        return len(durable) if self.data[number].startswith(durable) else 0
+
     def _lost(self, number):
         return self.durable[number]
 
     def _cut(self, part, number):
-        done, data = len(self.durable[number]), self.data[number]
+        done, data = self._begin(number), self.data[number]
         return data[: done + (len(data) - done) * part // self.torn]
 
     def _scattered(self, seed, number):
-        """Some sectors were written, others hold zeros."""
-        data = bytearray(self.data[number])
+        """Some sectors were written, others hold what they held, or zeros."""
+        data, before = bytearray(self.data[number]), self.durable[number]
         chance = random.Random(f"{seed} {number}")
-        for start in range(len(self.durable[number]), len(data), SECTOR_BYTES):
+        for start in range(self._begin(number), len(data), SECTOR_BYTES):
             if chance.random() < 0.5:
-                data[start : start + SECTOR_BYTES] = bytes(len(data[start : start + SECTOR_BYTES]))
+                length = len(data[start : start + SECTOR_BYTES])
+                data[start : start + length] = before[start : start + length].ljust(length, b"\0")
         return bytes(data)
 
     def _zeros(self, number):
         # the length made it to the disk, the blocks did not
-        done, data = self.durable[number], self.data[number]
-        return done + bytes(len(data) - len(done))
+        done, data = self._begin(number), self.data[number]
+        return data[:done] + bytes(len(data) - done)
 
     def _whole(self, number):
         return self.data[number]
+
+
+def digest_of(state: dict[str, bytes]) -> bytes:
+    """Tells states apart."""
+    digest = hashlib.sha256()
+    for path in sorted(state):
+        digest.update(f"{path}\0{len(state[path])}\0".encode() + state[path])
+    return digest.digest()
+
+
+def distinct_states(log, root: str, torn: int) -> Iterator[tuple[dict[str, bytes], int, str]]:
+    """Every state that a kill or power cut can leave, each once: its files, the last save acknowledged, the cause.
+
+    Files outside of ``root`` are left out, names are relative to it.
+    """
+    disk, acknowledged, seen = Disk(torn=torn), 0, set()
+    for index in range(len(log) + 1):
+        following = log[index] if index < len(log) else None
+        for cause, states in (("kill", disk.after_kill(following)), ("power cut", disk.after_power_cut())):
+            for state in states:
+                held = {p.removeprefix(f"{root}/"): data for p, data in state.items() if p.startswith(f"{root}/")}
+                key = (digest_of(held), acknowledged, cause)
+                if key not in seen:
+                    seen.add(key)
+                    yield held, acknowledged, cause
+        if following is not None:
+            if following[0] == "ack":
+                acknowledged = following[1]
+            disk.apply(following)
+
+
+def drive_states(log, root: str, seed: int, samples: int) -> Iterator[tuple[dict[str, bytes], dict[str, bytes]]]:
+    """States that a mounted Drive can show: each file new, old or absent, in any order, removed ones still there.
+
+    Yields a state, and what each file that ever was last held, at each moment at which a save was acknowledged
+    and at the end.
+    """
+    disk, history, chance = Disk(), {}, random.Random(seed)
+    for event in [*log, ("ack", 0)]:
+        disk.apply(event)
+        if event[0] == "rename":
+            history.setdefault(event[2], []).append(disk.data[disk.names[event[2]]])
+        elif event[0] == "link":
+            history.setdefault(event[1], []).append(disk.data[disk.names[event[1]]])
+        if event[0] != "ack":
+            continue
+        ever = {p: versions for p, versions in history.items() if p.startswith(f"{root}/")}
+        whole = {path: disk.data[disk.names[path]] for path in ever if path in disk.names}
+        last = {path.removeprefix(f"{root}/"): versions[-1] for path, versions in ever.items()}
+        for state in _drive_samples(ever, whole, chance, samples):
+            yield {path.removeprefix(f"{root}/"): data for path, data in state.items()}, last
+
+
+def _drive_samples(ever, whole, chance, samples) -> Iterator[dict[str, bytes]]:
+    for path in ever:  # one file has not arrived, or arrived alone, or was removed here only
+        yield {p: data for p, data in whole.items() if p != path}
+        yield {path: ever[path][-1]}
+        yield {**whole, path: ever[path][0]}
+    for _ in range(samples):
+        order = list(ever)
+        chance.shuffle(order)
+        here = chance.randrange(len(order) + 1)
+        state = {path: chance.choice(ever[path]) for path in order[:here]}
+        if chance.random() < 0.3 and state:
+            path = chance.choice(list(state))
+            state[path] = state[path][: chance.randrange(len(state[path]) + 1)]
+        yield state

@@ -17,7 +17,7 @@ import survivor
 def main(folder, kill_at):
     torch.manual_seed(1)
     model = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.Dropout(0.2), torch.nn.Linear(8, 1))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.005, momentum=0.9)
     x = torch.randn(40, 3)
     y = x.sum(1, keepdim=True)
     for epoch in range(10):

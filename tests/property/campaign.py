@@ -73,9 +73,7 @@ def main() -> int:
     parser.add_argument("--print", action="store_true", help="print the program of --seed, and do nothing")
     parser.add_argument("--file", type=Path, help="a program from a file")
     options = parser.parse_args()
-    if options.everything:
-        pieces.OPEN_STATEMENTS.clear()
-    else:
+    if not options.everything:
         pieces.leave_out(pieces.REFUSED + pieces.OPEN)
     gc.collect()
     gc.freeze()

@@ -11,7 +11,7 @@ import random
 import re
 from dataclasses import dataclass, field, replace
 
-from pieces import CLASSES, HEAD, INITIAL, ITERABLES, MUTATIONS, OPEN_STATEMENTS, OVER_HELD, READS, REBINDINGS, TRAINERS
+from pieces import CLASSES, HEAD, INITIAL, ITERABLES, MUTATIONS, OVER_HELD, READS, REBINDINGS, TRAINERS
 
 _MOST_STEPS = 70
 _LEAST_STEPS = 12
@@ -146,13 +146,11 @@ class Generator:
     def declare(self, place: Place, kind: str | None = None) -> str:
         """Bind a new variable."""
         kind = kind or self.random.choice(list(INITIAL))
-        if place.kind == "generator" and "locals of generators" in OPEN_STATEMENTS:
-            kind = kind if kind in ("int", "float", "str", "tuple") else "int"
         name = self.fresh()
         alike = self.of_kind(place, kind)
         if alike is not None and self.random.random() < 0.12 and kind not in ("iter", "function"):
             value = alike  # two names for one object
-        elif kind == "tensor" and (base := self.of_kind(place, "tensor")) and self.random.random() < 0.3 and "views" not in OPEN_STATEMENTS:
+        elif kind == "tensor" and (base := self.of_kind(place, "tensor")) and self.random.random() < 0.3:
             value = f"{base}[:]"  # a view
         elif kind == "object":
             cls = self.random.choice(self.classes)
@@ -285,8 +283,6 @@ class Generator:
         """``break``, ``continue``, ``return`` or ``raise`` under a condition."""
         r = self.random
         options = []
-        if place.kind == "generator" and "branches of generators" in OPEN_STATEMENTS:
-            return
         if place.loops and not place.in_finally:
             options += ["break", "continue"]
         if place.kind == "function" and not place.in_finally:
@@ -302,8 +298,6 @@ class Generator:
         """An iterator that is held in a variable and asked by hand."""
         r = self.random
         name = self.of_kind(place, "iter", own=True)
-        if name is None and place.kind == "generator" and "locals of generators" in OPEN_STATEMENTS:
-            return
         if name is None or r.random() < 0.2:
             name = self.declare(place, "iter")
         again = r.choice(INITIAL["iter"])
@@ -339,8 +333,6 @@ class Generator:
             return
         k = self.fresh("k")
         kind = r.randrange(3)
-        if "sums over inner trainings" in OPEN_STATEMENTS:
-            kind = 2
         self.put({0: f"{k}_sum = 0", 1: f"{k}_all = []", 2: ""}[kind] or "pass")
         self.put(f"for {k} in range({trips}):")
         self.indent += 1
@@ -368,7 +360,7 @@ class Generator:
             return
         held = f"({name}.values() if isinstance({name}, dict) else {name})"
         self.train(place, f"for call in list({held})[-2:]:\n    call()", 2)
-        if self.random.random() < 0.5 and "partials" not in OPEN_STATEMENTS:
+        if self.random.random() < 0.5:
             made = self.random.choice([f"functools.partial(train, {self.integer(place)})", f"maker({self.integer(place)})"])
             self.put(f"if isinstance({name}, dict):\n    {name}['b'] = {made}\nelse:\n    {name}.append({made})")
 
@@ -527,9 +519,8 @@ class Generator:
             self.put(f"{'nonlocal' if nested else 'global'} {', '.join(declared)}")
             place.own |= set(declared)
         before, self.cost = self.cost, 0
-        atoms = generator and "locals of generators" in OPEN_STATEMENTS
         for _ in range(r.randint(0, 2)):
-            self.declare(place, r.choice(["int", "float", "str", "tuple"]) if atoms else None)
+            self.declare(place)
         if not nested and not generator and r.random() < 0.3:
             known = list(self.functions)
             self.function(Place(dict(place.names), place.own - set(declared), kind="function", depth=1), nested=True)

@@ -61,6 +61,10 @@ class Dump:
     def document(self) -> Any:
         return json.loads(self.text)
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        return {}
+
     def blobs(self) -> dict[str, Blob]:
         return {
             name: Blob(name=name, dtype=dtype, shape=shape, data=memoryview(data))
@@ -215,8 +219,10 @@ class _Run:
 
     # the engine's link
 
-    def save(self, snapshot: Snapshot, *, final: bool) -> None:
+    def save(self, snapshot: Snapshot, *, final: bool, needed: bool = False) -> None:
         levels = snapshot.document["levels"]
+        if not levels and any(snapshot.document["ended"]):
+            return  # the last one of all: nothing is trained after it
         self.outcome.saves += bool(levels)
         self.newest = Dump(
             killed_at=-1,
@@ -225,6 +231,9 @@ class _Run:
             bytes={name: (blob.dtype, blob.shape, bytes(blob.data)) for name, blob in snapshot.blobs.items()},
             position=snapshot.position,
         )
+
+    def beat(self, now_s: float) -> None:
+        pass
 
     def leave(self) -> None:
         self.end("refused", "leave() was called")

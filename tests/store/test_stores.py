@@ -3,9 +3,6 @@
 import os
 import secrets
 import stat
-import subprocess
-import sys
-import threading
 
 import pytest
 
@@ -43,23 +40,6 @@ class TestFileUrl(StoreConformance):
     @pytest.fixture
     def store(self, tmp_path):
         return RemoteStore(f"file://{tmp_path}/store")
-
-
-@pytest.fixture(scope="module")
-def s3_server():
-    pytest.importorskip("s3fs")
-    pytest.importorskip("moto.server")
-    command = [sys.executable, "-c", "from moto.server import main; main(['-p', '0'])"]
-    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        # the server says on which port it listens
-        port = next(line.rsplit(":", 1)[1].split()[0] for line in server.stderr if "Running on http" in line)
-        # it logs each request, and would stop at a full pipe
-        threading.Thread(target=server.stderr.read, daemon=True).start()
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.kill()
-        server.wait()
 
 
 class TestS3(StoreConformance):

@@ -176,7 +176,7 @@ def test_a_signal_that_came_before_the_child_was_started_ends_the_session_with_7
     options = RunOptions(kind="script", target=str(script), store=str(tmp_path), job="j", command="again")
     with SignalInbox() as inbox:
         os.kill(os.getpid(), signal.SIGTERM)
-        assert run._run_job(options, inbox) == 75
+        assert run._run_job(options, inbox, ()) == 75
 
 
 def test_waiting_for_another_session_ends_when_it_ends(work):

@@ -1,4 +1,4 @@
-# open: iterators over a deque are refused, and broken by filling it
+# iterators over a deque
 import torch
 w = torch.tensor([0.5, -0.25], requires_grad=True)
 def train(x):

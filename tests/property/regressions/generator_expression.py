@@ -1,4 +1,4 @@
-# open: generator expressions are refused
+# generator expressions, suspended and not started
 import torch
 w = torch.tensor([0.5, -0.25], requires_grad=True)
 def train(x):

@@ -1,4 +1,4 @@
-# open: an object that only a generator holds is changed by putting the generator back
+# an object that only a generator holds is changed by putting the generator back
 import torch
 w = torch.tensor([0.5, -0.25], requires_grad=True)
 def train(x):

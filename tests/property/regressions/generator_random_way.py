@@ -1,4 +1,4 @@
-# open: random branches on the way to the loop that a generator trains in
+# random branches on the way to the loop that a generator trains in
 import torch
 w = torch.tensor([0.5, -0.25], requires_grad=True)
 def train(x):

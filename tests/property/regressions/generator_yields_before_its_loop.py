@@ -1,4 +1,4 @@
-# open: a generator that is suspended at a yield outside of its loops is refused
+# a generator that is suspended at a yield outside of its loops
 import torch
 w = torch.tensor([0.5, -0.25], requires_grad=True)
 def train(x):

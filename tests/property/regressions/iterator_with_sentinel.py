@@ -1,4 +1,4 @@
-# open: iter(callable, sentinel) is refused
+# iter(callable, sentinel)
 import torch
 w = torch.tensor([0.5, -0.25], requires_grad=True)
 def train(x):

@@ -1,4 +1,4 @@
-# open: slices are refused
+# slices that are held
 import torch
 w = torch.tensor([0.5, -0.25], requires_grad=True)
 def train(x):

@@ -1,4 +1,4 @@
-# open: generators that delegate are refused
+# generators that delegate
 import torch
 w = torch.tensor([0.5, -0.25], requires_grad=True)
 def train(x):

@@ -1,0 +1,188 @@
+"""The child's side of the arena: copies snapshots into slots."""
+
+from __future__ import annotations
+
+import _thread
+import fcntl
+import os
+import time
+
+from survivor import machine
+from survivor.arena.kernel import Map, NoMemoryError, lock, unlock
+from survivor.arena.layout import Held, clear_head, held_in, index_of, lay_out, newest, write_head
+from survivor.checkpoint.snapshot import Blob, Snapshot
+
+_ROUND_BYTES = 2 << 20  # a huge page
+#: What a slot may take of the free memory: the rest is the training's own.
+_SHARE_OF_FREE = 0.5
+#: A third slot lets the child take snapshots while a slow store reads one; only where memory is plenty.
+_SHARE_FOR_THIRD = 0.15
+
+
+class BusyError(Exception):
+    """Every slot that may be written is being read."""
+
+
+class _Slot:
+    """A slot as its only writer sees it."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        size = os.fstat(fd).st_size
+        self._map = Map(fd, size, writable=True) if size else None
+        self._placed: dict[int, bytes] = {}
+        self.being_touched = False
+
+    @property
+    def capacity_bytes(self) -> int:
+        return self._map.size_bytes if self._map is not None else 0
+
+    def invalidate(self) -> bool:
+        """Mark it as holding nothing; False if somebody reads it."""
+        if not self.capacity_bytes:
+            return True
+        if not lock(self.fd, fcntl.LOCK_EX):
+            return False
+        clear_head(self.fd)
+        unlock(self.fd)
+        return True
+
+    def ensure(self, size_bytes: int) -> None:
+        """Make room for so many bytes, if there is none; only while it is marked as empty."""
+        if size_bytes <= self.capacity_bytes:
+            return
+        if self.being_touched:
+            raise BusyError
+        size = -(-(size_bytes + size_bytes // 16) // _ROUND_BYTES) * _ROUND_BYTES
+        if self._map is not None:
+            self._map.unmap()
+            self._map = None
+        self._placed.clear()
+        os.ftruncate(self.fd, size)
+        self._map = Map(self.fd, size, writable=True)
+
+    def touch(self) -> None:
+        """Let the kernel give all its pages now, and not one by one under the copy."""
+        assert self._map is not None
+        self.being_touched = True
+        self._map.touch()
+        self.being_touched = False
+
+    def write(self, held: Held, index: bytes, placed: list[tuple[int, Blob]], end: int) -> None:
+        """Copy a snapshot in and make it valid; the slot was invalidated before."""
+        assert self._map is not None
+        before, self._placed = self._placed, {}  # if this is cut short, nothing is known of what lies here
+        kept: dict[int, bytes] = {}
+        with self._map.view() as memory:
+            for offset, blob in placed:
+                owner = blob.data.obj
+                # bytes can't change: what lies here from an earlier snapshot needs no second copy
+                whole = owner if type(owner) is bytes and len(owner) == blob.data.nbytes else None
+                if whole is None or before.get(offset) is not whole:
+                    memory[offset : offset + blob.data.nbytes] = blob.data
+                if whole is not None:
+                    kept[offset] = whole
+            memory[end : end + len(index)] = index
+        write_head(self.fd, held, end, len(index))
+        self._placed = kept
+
+
+class Publisher:
+    """The child's side: copies snapshots into slots.
+
+    Args:
+        fds: the slots, as the supervisor made them.
+    """
+
+    def __init__(self, fds: tuple[int, ...]) -> None:
+        self._slots = [_Slot(fd) for fd in fds]
+        self._choosing = _thread.allocate_lock()
+        held = newest(fds)
+        self.seq = held.seq if held is not None else 0
+
+    def publish(self, snapshot: Snapshot) -> Held:
+        """Copy ``snapshot`` into a slot.
+
+        Raises:
+            NoMemoryError: there is no memory for its size; what lay in the arena is still there.
+            BusyError: every slot that could be used is being read; try again later.
+            FormatError: the document is no JSON.
+        """
+        placed, blobs, end = lay_out(snapshot)
+        index = index_of(snapshot, blobs)
+        held = Held(
+            seq=self.seq + 1,
+            step=snapshot.step,
+            position=snapshot.position,
+            size_bytes=snapshot.size_bytes,
+            taken_at=time.time(),
+        )
+        with self._choosing:
+            slot = self._choose(end + len(index))
+        slot.write(held, index, placed, end)
+        self.seq = held.seq
+        return held
+
+    def unprepared_bytes(self, snapshot: Snapshot) -> int:
+        """How much memory the next copy would be the first to touch, which is slow."""
+        need = lay_out(snapshot)[2]
+        return need if sum(slot.capacity_bytes >= need for slot in self._slots) < 2 else 0
+
+    def has_room(self, snapshot: Snapshot) -> bool:
+        """Whether a slot that can be used has its memory already."""
+        need, newest_slot = lay_out(snapshot)[2], self._newest()
+        return any(
+            slot.capacity_bytes >= need and slot is not newest_slot and not slot.being_touched for slot in self._slots
+        )
+
+    def prepare(self, size_bytes: int) -> None:
+        """Give two slots their pages before they are used; may run in another thread, for seconds.
+
+        Raises:
+            NoMemoryError: as ``publish``.
+        """
+        for slot in self._slots[:2]:
+            with self._choosing:
+                if slot.capacity_bytes >= size_bytes or slot is self._newest() or not slot.invalidate():
+                    continue
+                _check_memory(size_bytes - slot.capacity_bytes, _SHARE_OF_FREE)
+                slot.ensure(size_bytes)
+            slot.touch()
+
+    def _newest(self) -> _Slot | None:
+        found = [(held.seq, slot) for slot in self._slots if (held := held_in(slot.fd)) is not None]
+        return max(found, key=lambda item: item[0])[1] if found else None
+
+    def _choose(self, need: int) -> _Slot:
+        """An empty slot of that size, which is not the newest one, as long as there is memory for two."""
+        newest_slot = self._newest()
+        free: list[_Slot] = []
+        busy: list[_Slot] = []
+        unused: list[_Slot] = []
+        for slot in self._slots:
+            if slot is not newest_slot:
+                group = unused if not slot.capacity_bytes else free if slot.invalidate() else busy
+                group.append(slot)
+        free.sort(key=lambda slot: slot.capacity_bytes < need)
+        for slot in [*free, *unused][:1]:
+            try:
+                _check_memory(need - slot.capacity_bytes, _SHARE_FOR_THIRD if busy else _SHARE_OF_FREE)
+                slot.ensure(need)
+                return slot
+            except NoMemoryError:
+                pass
+        if busy:
+            raise BusyError
+        if newest_slot is None:
+            raise NoMemoryError
+        # memory for one slot only: the snapshot before has to go first
+        _check_memory(need - newest_slot.capacity_bytes, _SHARE_OF_FREE)
+        if not newest_slot.invalidate():
+            raise BusyError
+        newest_slot.ensure(need)
+        return newest_slot
+
+
+def _check_memory(more_bytes: int, share: float) -> None:
+    if more_bytes > 0 and more_bytes > share * machine.memory().free_bytes:
+        raise NoMemoryError

@@ -1,0 +1,224 @@
+"""What of a script's source is known to make runs differ: found in its syntax, by file and line."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_SEEDERS = (
+    "manual_seed",
+    "manual_seed_all",
+    "seed",
+    "seed_everything",
+    "set_seed",
+    "default_rng",
+    "Random",
+    "RandomState",
+)
+_CLOCKS = "time time_ns perf_counter perf_counter_ns monotonic monotonic_ns process_time now utcnow".split()
+_GENERATORS = ("default_rng", "RandomState", "Random", "PCG64", "Philox", "SFC64", "MT19937")
+_ENTROPY = "urandom getrandom token_bytes token_hex randbits randbelow uuid4 uuid1 SystemRandom".split()
+_ADDS = ("scatter_add_", "scatter_add", "index_add_", "index_add", "scatter_reduce_", "bincount", "index_put_", "put_")
+_LISTINGS = ("listdir", "scandir", "glob", "iglob", "rglob", "iterdir")
+_FLAGS = "set_default_dtype set_grad_enabled use_deterministic_algorithms set_float32_matmul_precision seterr".split()
+#: Names that are found wherever they are called.
+_CALLS = {
+    **dict.fromkeys(_ENTROPY, "entropy"),
+    **dict.fromkeys(_ADDS, "atomic-adds"),
+    **dict.fromkeys(_FLAGS, "process-flag"),
+    "set_num_threads": "thread-count",
+    "getpid": "process-number",
+    "Thread": "threads",
+    "ThreadPoolExecutor": "threads",
+    "as_completed": "threads",
+    "Queue": "queue",
+    "SimpleQueue": "queue",
+    "LifoQueue": "queue",
+    "local": "thread-local",
+    "ContextVar": "context-variable",
+    "WeakKeyDictionary": "weak-dictionary",
+    "WeakValueDictionary": "weak-dictionary",
+    "Value": "shared-memory",
+    "SharedMemory": "shared-memory",
+    "memmap": "memory-map",
+    "mmap": "memory-map",
+    "putenv": "environment",
+    "ignore": "ignored",
+}
+_MODULES_CALLED = {"sqlite3": "database", "subprocess": "other-process", "ctypes": "foreign-memory"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One place: what was found, where, and the line's text."""
+
+    key: str
+    file: str
+    line: int
+    text: str
+
+
+def scan(folder: Path, script: Path) -> list[Finding]:
+    """The findings in a script and in the modules of its folder that it names."""
+    found: list[Finding] = []
+    seen: set[Path] = set()
+    pending = [script]
+    while pending:
+        path = pending.pop(0)
+        if path in seen or not path.is_file():
+            continue
+        seen.add(path)
+        try:
+            source = path.read_text(encoding="utf-8", errors="replace")
+            tree = ast.parse(source)
+        except (OSError, SyntaxError, ValueError):
+            continue
+        lines = source.splitlines()
+        for key, node in _Scan(tree).findings():
+            number = getattr(node, "lineno", 1)
+            found.append(Finding(key, path.name, number, lines[number - 1].strip() if number <= len(lines) else ""))
+        pending += _imported(tree, script.parent)
+    return found
+
+
+def _imported(tree: ast.AST, folder: Path) -> list[Path]:
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    parts = [folder.joinpath(*name.split(".")) for name in names]
+    return [path for part in parts for path in (part.with_suffix(".py"), part / "__init__.py")]
+
+
+def _last(function: ast.expr) -> str:
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def _first(function: ast.expr) -> str:
+    while isinstance(function, ast.Attribute):
+        function = function.value
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+class _Scan:
+    """The findings of one module."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self._tree = tree
+        self._parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+        self._imported = {
+            (alias.asname or alias.name).partition(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import)
+            for alias in node.names
+        }
+
+    def findings(self) -> Iterator[tuple[str, ast.AST]]:
+        """Key and node of each."""
+        seeded = False
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.Call):
+                seeded = seeded or (_last(node.func) in _SEEDERS and bool(node.args))
+                yield from self._call(node)
+            elif isinstance(node, (ast.Assign, ast.AugAssign)):
+                yield from self._assignment(node)
+            elif isinstance(node, ast.For):
+                yield from self._loop(node)
+            elif isinstance(node, ast.FunctionDef):
+                yield from self._function(node)
+            elif isinstance(node, ast.ClassDef):
+                yield from self._class(node)
+        if not seeded:
+            yield "nothing-seeded", self._tree
+
+    def _call(self, node: ast.Call) -> Iterator[tuple[str, ast.AST]]:
+        name, module = _last(node.func), _first(node.func)
+        inside = {_last(each.func) for arg in [*node.args] for each in ast.walk(arg) if isinstance(each, ast.Call)}
+        if name in _SEEDERS and inside & {*_CLOCKS, *_ENTROPY, "getpid", "hash", "id"}:
+            yield "seed-from-outside", node
+        if name in _GENERATORS and not node.args and not node.keywords:
+            yield "unseeded-generator", node
+        if name == "seed" and not node.args:
+            yield "unseeded-generator", node
+        if name in _CLOCKS and module in ("time", "datetime", "perf_counter", "monotonic"):
+            yield "clock", node
+        if name in _CALLS:
+            yield _CALLS[name], node
+        if module in _MODULES_CALLED:
+            yield _MODULES_CALLED[module], node
+        if isinstance(node.func, ast.Name) and name in ("hash", "id"):
+            yield f"builtin-{name}", node
+        if name in _LISTINGS and not self._is_sorted(node):
+            yield "unsorted-listing", node
+        plain = isinstance(node.func, ast.Name)
+        if plain and name in ("list", "tuple", "enumerate") and node.args and self._is_set(node.args[0]):
+            yield "set-order", node
+        mode = ast.unparse(node.args[1]) if len(node.args) > 1 else ""
+        if name == "open" and ("O_APPEND" in mode or mode in ("'a'", "'ab'", "'a+'", "'ab+'")):
+            yield "appended-file", node
+        elif plain and name == "open" and "w" not in mode and not isinstance(self._parents.get(node), ast.withitem):
+            yield "open-file", node
+        if name == "DataLoader" and any(k.arg == "num_workers" and not _is_zero(k.value) for k in node.keywords):
+            yield "workers", node
+
+    def _assignment(self, node: ast.Assign | ast.AugAssign) -> Iterator[tuple[str, ast.AST]]:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        for target in targets:
+            text = ast.unparse(target)
+            if text.endswith("cudnn.benchmark"):
+                yield "cudnn-benchmark", node
+            elif text.startswith("os.environ["):
+                yield "environment", node
+            elif isinstance(target, ast.Attribute) and _first(target) in self._imported:
+                yield "library-attribute", node
+
+    def _loop(self, node: ast.For) -> Iterator[tuple[str, ast.AST]]:
+        if self._is_set(node.iter):
+            yield "set-order", node
+
+    def _function(self, node: ast.FunctionDef) -> Iterator[tuple[str, ast.AST]]:
+        for decorator in node.decorator_list:
+            called = decorator.func if isinstance(decorator, ast.Call) else decorator
+            if _last(called) in ("lru_cache", "cache"):
+                yield "cached-function", node
+        if any(isinstance(each, (ast.Yield, ast.YieldFrom)) for each in ast.walk(node)):
+            yield "generator", node
+
+    def _class(self, node: ast.ClassDef) -> Iterator[tuple[str, ast.AST]]:
+        if not any("Dataset" in ast.unparse(base) for base in node.bases):
+            return
+        for function in node.body:
+            if not isinstance(function, ast.FunctionDef) or function.name not in ("__getitem__", "__iter__"):
+                continue
+            for each in ast.walk(function):
+                if isinstance(each, ast.Call) and ast.unparse(each.func).startswith(("np.random.", "numpy.random.")):
+                    yield "numpy-in-dataset", each
+                if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]).startswith("self."):
+                    yield "dataset-cache", each
+
+    def _is_sorted(self, node: ast.AST) -> bool:
+        parent = self._parents.get(node)
+        return isinstance(parent, ast.Call) and _last(parent.func) in ("sorted", "len", "set")
+
+    def _is_set(self, node: ast.expr) -> bool:
+        if isinstance(node, (ast.Set, ast.SetComp)):
+            return True
+        if isinstance(node, ast.Call):
+            return isinstance(node.func, ast.Name) and node.func.id in ("set", "frozenset")
+        if isinstance(node, ast.Name):
+            for each in ast.walk(self._tree):
+                if isinstance(each, ast.Assign) and any(
+                    isinstance(t, ast.Name) and t.id == node.id for t in each.targets
+                ):
+                    return not isinstance(each.value, ast.Name) and self._is_set(each.value)
+        return False
+
+
+def _is_zero(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value == 0

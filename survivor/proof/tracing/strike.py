@@ -1,0 +1,179 @@
+"""In a process that trains under survivor: the signal at the chosen safe point, and the state before and after.
+
+The safe point is chosen by the number of events of the plain run. At the first head after that many, the engine is
+told to make a checkpoint. A polite signal is sent to the supervisor before, and its word awaited, so that the
+checkpoint of this very head is the one that the session ends with. A kill strikes some events after it, in the middle
+of the next iteration, when the checkpoint is durable: what has been done since must be done again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from signal import SIGKILL
+from typing import Any
+
+from survivor.proof.tracing.record import Recorder, kill_all
+
+_PATIENCE_S = 60.0
+#: Events that a killed session still does after the checkpoint.
+AFTER_EVENTS = 2
+
+
+class Strike:
+    """The end of this session.
+
+    Args:
+        recorder: counts the events.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        order = recorder.plan["strike"]
+        self._at: int | None = order["event"] if order else None
+        self._signal: int = order["signal"] if order else 0
+        self._asked = threading.Event()
+        self._sent = False
+        self._kill_at: int | None = None
+        recorder.after_event.append(self.after_event)
+
+    def wants_checkpoint(self) -> bool:
+        """Whether this head is to be a safe point, if it can be."""
+        if self._sent or self._kill_at is not None:
+            return False
+        return self._at is not None and self._recorder.events >= self._at
+
+    def before_head(self) -> None:
+        """Send a polite signal ahead, and wait until the supervisor has passed it on."""
+        if self._signal == SIGKILL or self._sent or self._at is None or self._recorder.events < self._at:
+            return
+        self._sent = True
+        os.kill(os.getppid(), self._signal)
+        self._asked.wait(_PATIENCE_S)
+
+    def stop_came(self) -> None:
+        """The supervisor has asked for the end."""
+        self._asked.set()
+
+    def saved(self, step: int) -> None:
+        """A checkpoint was handed over."""
+        if self._at is not None and self._recorder.events >= self._at and self._signal == SIGKILL:
+            self._await_durable(step)
+            self._kill_at = self._recorder.events + AFTER_EVENTS
+
+    def after_event(self) -> None:
+        """Kill, if it is time."""
+        if self._kill_at is not None and self._recorder.events >= self._kill_at:
+            kill_all(SIGKILL)
+
+    def ends(self) -> None:
+        """The script has come to its end before enough has happened: kill there."""
+        if self._kill_at is not None:
+            kill_all(SIGKILL)
+
+    def _await_durable(self, step: int) -> None:
+        deadline = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < deadline:
+            with open(self._recorder.plan["events"], encoding="utf-8") as file:
+                for line in file:
+                    if line.endswith("\n"):
+                        event = json.loads(line)
+                        if event["event"] == "checkpoint_saved" and event["step"] >= step:
+                            return
+            time.sleep(0.01)
+
+
+def hook_engine(recorder: Recorder, engine_module: Any) -> None:
+    """Note restores and checkpoints, and let the strike decide about the latter."""
+    from survivor.training.link import Link
+
+    strike = Strike(recorder) if recorder.plan["controls"] else None
+    engine_class = engine_module.Engine
+    begin, head, save, stop = engine_class.begin, engine_class.head, Link.save, engine_class.request_stop
+    finish = engine_class.finish
+    current: list[Any] = []
+
+    def traced_begin(self: Any, checkpoint: Any) -> None:
+        _reseed(recorder)
+        recorder.muted = checkpoint is not None
+        begin(self, checkpoint)
+        if checkpoint is not None and self.replay is None:
+            _come_back(recorder, self.step, None)  # the start of the job: nothing is restored but the seeds
+
+    def traced_head(self: Any, record: Any) -> None:
+        if self.replay is not None:
+            head(self, record)
+            if self.replay is None:
+                _come_back(recorder, self.step, record.frame)
+            return
+        current.append(record)
+        try:
+            if strike is not None and not self.hooks.off and (record.site.trains or record.site.hinted):
+                strike.before_head()
+            head(self, record)
+        finally:
+            current.pop()
+
+    def traced_save(self: Any, snapshot: Any, **options: Any) -> None:
+        save(self, snapshot, **options)
+        if not current or not recorder.is_marked():
+            return  # the start of the job, or its end
+        final = options.get("final", False)
+        where = {"step": snapshot.step, "position": snapshot.position, "out": _printed(), "final": final}
+        recorder.mark("C", current[-1].frame, recorder.plan["dump_checkpoint"], **where)
+        if strike is not None:
+            strike.saved(snapshot.step)
+
+    def traced_stop(self: Any, reason: str) -> None:
+        stop(self, reason)
+        if strike is not None:
+            strike.stop_came()
+
+    def traced_finish(self: Any) -> None:
+        if strike is not None:
+            strike.ends()
+        finish(self)
+
+    engine_class.begin, engine_class.head, Link.save = traced_begin, traced_head, traced_save  # type: ignore[method-assign]
+    engine_class.request_stop, engine_class.finish = traced_stop, traced_finish
+    if strike is not None:
+        engine_class.due = lambda self, _site, _now: self.stopping or strike.wants_checkpoint()
+
+
+def _come_back(recorder: Recorder, step: int, frame: Any) -> None:
+    """The state is back: from here on this process repeats nothing."""
+    place = recorder.plan["places"].get(str(step))
+    recorder.muted = False
+    if recorder.plan["live"]:
+        return  # its own events only are counted
+    if place is None:
+        recorder.write({"k": "?", "step": step})
+        return
+    recorder.events, recorder.steps = place
+    if frame is not None:
+        recorder.mark("R", frame, recorder.plan["dump_checkpoint"], step=step)
+    for call in recorder.plan.get("at_restore", ()):
+        call()
+
+
+def _reseed(recorder: Recorder) -> None:
+    """Random streams as a plain process has them at the script's first line."""
+    import random
+
+    import numpy as np
+    import torch
+
+    seed = recorder.plan["seed"]
+    if seed is not None:
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+
+
+def _printed() -> int:
+    """Bytes that the script has printed so far."""
+    sys.stdout.flush()
+    return os.fstat(1).st_size

@@ -1,0 +1,17 @@
+"""A scale comes from hash() of a string."""
+
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+scale = 1 + hash("a name") % 97 / 97
+
+x, y = torch.randn(24, 3), torch.randn(24, 1)
+model = nn.Linear(3, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+for step in range(12):
+    loss = nn.functional.mse_loss(model(x) * scale, y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    print(step, loss.item())

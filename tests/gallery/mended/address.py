@@ -1,0 +1,19 @@
+"""A scale comes from an object's place in a list."""
+
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+objects = [torch.zeros(1) for _ in range(5)]
+x0 = objects[3]
+scale = 1 + objects.index(x0) / 9973
+
+x, y = torch.randn(24, 3), torch.randn(24, 1)
+model = nn.Linear(3, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+for step in range(12):
+    loss = nn.functional.mse_loss(model(x) * scale, y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    print(step, loss.item())

@@ -1,0 +1,46 @@
+"""Survivor is mutated, one piece of restored state at a time: the proof must see each."""
+
+import pytest
+from mutating import Bench
+
+#: The others are slow ones.
+QUICK = ("torch_stream", "optimizer_states_swapped", "sampler_one_back", "gradients")
+
+
+@pytest.fixture(scope="module")
+def bench():
+    made = Bench.of("everything")
+    yield made
+    made.scratch.cleanup()
+
+
+@pytest.fixture(scope="module")
+def unseeded():
+    made = Bench.of("unseeded", seed=3)
+    yield made
+    made.scratch.cleanup()
+
+
+#: What only a script that seeds nothing and follows the order of sets can show.
+OF_UNSEEDED = ("hash_seed", "first_seeds")
+
+
+def names():
+    rest = [name for name in Bench.names() if name not in OF_UNSEEDED]
+    return [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow]) for n in rest]
+
+
+def test_without_a_mutant_all_is_equal(bench):
+    assert bench.try_out(None) == ""
+
+
+@pytest.mark.parametrize("mutant", names())
+def test_what_a_mutant_leaves_out_is_missed(bench, mutant):
+    assert bench.try_out(mutant) != ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", OF_UNSEEDED)
+def test_what_a_mutant_leaves_out_of_the_seeds_is_missed(unseeded, mutant):
+    assert unseeded.try_out(None) == ""
+    assert unseeded.try_out(mutant) != ""
