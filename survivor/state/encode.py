@@ -165,7 +165,7 @@ class Encoder:
             return self._file
         if iterators.handles(kind):
             return self._iterator
-        if is_remade(kind):
+        if is_remade(kind, self.scope):
             return self._remade
         return self._object if is_transparent(kind) else self._opaque
 

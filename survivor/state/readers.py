@@ -62,8 +62,10 @@ def parts(file: Any) -> dict[str, Any] | None:
         return None
     if isinstance(file, (io.BytesIO, io.StringIO)):
         return {"content": file.getvalue(), "position": file.tell()}
-    if not file.readable() or file.writable() or not file.seekable() or _is_standard(file):
+    if not file.readable() or file.writable() or _is_standard(file):
         return None
+    if not file.seekable():
+        raise OSError("what has come through a pipe does not come again")
     try:
         position = file.tell()
     except OSError:

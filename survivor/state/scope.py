@@ -21,6 +21,7 @@ import sys
 import sysconfig
 import threading
 import types
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ REMADE_PACKAGES = frozenset(
     typing_extensions abc ast contextlib warnings string traceback linecache tokenize sys signal select
     zipfile tarfile urllib http requests yaml json configparser psutil survivor absl fire docopt
     hydra PIL cv2 h5py tornado _thread _io _weakref _contextvars contextvars
+    pyarrow tokenizers sentencepiece tiktoken spacy thinc lmdb sqlite3
     """.split()
 )
 _REMADE_PREFIXES = (
@@ -61,6 +63,7 @@ _REMADE_PREFIXES = (
 )
 #: What is held here belongs to other processes or threads as well.
 _AT_WORK_MODULES = frozenset({"multiprocessing.queues", "multiprocessing.managers", "concurrent.futures._base"})
+_WEAK = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet)
 #: Plain holders of attributes, wherever they are defined.
 _WALKED_TYPES = (argparse.Namespace, types.SimpleNamespace)
 _REMADE_TYPES: tuple[type, ...] = (
@@ -182,7 +185,7 @@ def _project_of(root: Path) -> Path | None:
     return None
 
 
-def is_remade(cls: type) -> bool:
+def is_remade(cls: type, scope: Scope) -> bool:
     """Whether instances of ``cls`` are left to re-execution without a word."""
     if issubclass(cls, _WALKED_TYPES):
         return False
@@ -190,6 +193,8 @@ def is_remade(cls: type) -> bool:
         return True
     if issubclass(cls, torch.nn.Module):
         return False  # a traced graph module, whatever package makes it
+    if scope.owns_class(cls):
+        return False  # a module of the user's may bear the name of a package
     module = cls.__module__ or ""
     return module.partition(".")[0] in REMADE_PACKAGES or module.startswith(_REMADE_PREFIXES)
 
@@ -200,6 +205,8 @@ def is_at_work(value: Any, scope: Scope) -> bool:
     Another process or a thread of the user's code goes on by itself, and what it has done can't be read: an
     environment that is stepped through a pipe, a thread that fetches ahead.
     """
+    if isinstance(value, _WEAK):
+        return len(value) > 0  # who is in it depends on who else is alive
     if isinstance(value, threading.Thread):
         target = inspect.unwrap(getattr(value, "_target", None) or _nothing)
         code = getattr(getattr(target, "__func__", target), "__code__", None)
