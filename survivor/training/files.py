@@ -277,7 +277,7 @@ class Files:
         if not isinstance(file, (str, os.PathLike)) or not isinstance(os.fspath(file), str):
             return None
         path = os.path.abspath(file)
-        if path.startswith(("/dev/", "/proc/", "/sys/")):
+        if path.startswith(("/dev/", "/proc/", "/sys/")) and not path.startswith("/dev/shm/"):
             return None
         if self._folder is not None and path.startswith(self._folder):
             return None
