@@ -9,3 +9,10 @@ from survivor.decorator import survivable
 
 __version__ = "0.1.0"
 __all__ = ["ignore", "loop", "report", "survivable", "track"]
+
+
+def load_ipython_extension(_ipython: object) -> None:
+    """``%load_ext survivor`` makes the cell magic ``%%survivable`` known."""
+    from survivor.magic import register
+
+    register()

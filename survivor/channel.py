@@ -52,6 +52,12 @@ class Start(Message):
         from_arena: continue from the newest snapshot in there, not from the store.
         function_fd: where a pickled function and its arguments are read, -1 for none.
         result_fd: where the pickled result is written, -1 for none.
+        environment: variables to set before torch is loaded; "" unsets one.
+        deterministic: let torch use only deterministic algorithms.
+        on_drift: what to do where torch finds another environment: ``warn``, ``error`` or ``ignore``.
+        carry: patterns of files that the script writes and that are carried whatever their size.
+        no_carry: carry no files.
+        out_fd, err_fd: what becomes the child's standard output and error; -1 to keep the supervisor's own.
         output_fd: shared memory for the transcript, -1 for none.
         user_sys_path: ``sys.path`` of a caller whose function is run.
         root: folder of the user's own modules; "" for the script's, or for a module the working folder.
@@ -82,6 +88,13 @@ class Start(Message):
     from_arena: bool = False
     function_fd: int = -1
     result_fd: int = -1
+    environment: dict[str, str] = field(default_factory=dict)
+    deterministic: bool = False
+    on_drift: str = "warn"
+    carry: tuple[str, ...] = ()
+    no_carry: bool = False
+    out_fd: int = -1
+    err_fd: int = -1
     output_fd: int = -1
     user_sys_path: tuple[str, ...] = ()
     main_file: str = ""

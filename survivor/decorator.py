@@ -11,7 +11,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar, overload
 
@@ -37,6 +37,9 @@ def survivable(
     accept_changes: bool = False,
     allow_partial: bool = False,
     ignore: tuple[str, ...] = (),
+    keep: int = 3,
+    keep_hourly: int = 24,
+    keep_best: tuple[str, ...] = (),
     max_restarts: int = 3,
     quiet: bool = False,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
@@ -51,7 +54,7 @@ def survivable(function: Callable[..., Any] | None = None, /, **options: Any) ->
 
     Args:
         function: the training function; module-level or local.
-        store: folder of the job folders; ``$SURVIVOR_STORE`` or ``survivor-jobs`` by default.
+        store: folder or URL of the job folders; ``$SURVIVOR_STORE`` or ``survivor-jobs`` by default.
         job: name of the job; the function's name by default.
         every: seconds between checkpoints.
         grace: seconds from a signal to the end.
@@ -60,6 +63,9 @@ def survivable(function: Callable[..., Any] | None = None, /, **options: Any) ->
         accept_changes: go on although the arguments or the function have changed.
         allow_partial: go on although some objects can't be saved.
         ignore: names of variables that are not saved.
+        keep: so many of the newest checkpoints are kept.
+        keep_hourly: the newest of each of so many hours too.
+        keep_best: and for each ``min:NAME`` or ``max:NAME`` the one with the best metric given to ``report``.
         max_restarts: restarts in a row without progress.
         quiet: print only warnings and errors.
 
@@ -83,31 +89,78 @@ def _wrap(function: Callable[P, R], options: dict[str, Any]) -> Callable[P, R]:
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if inside_child():
+            _refuse_recursion(function)
             return function(*args, **kwargs)
-        result: R = _run(function, args, kwargs, options)
+        result: R = run_call(function, args, kwargs, options)
         return result
 
     return call
 
 
-def _run(function: Callable[..., Any], args: Any, kwargs: Any, options: dict[str, Any]) -> Any:
-    """One call: a session of the function's job."""
-    import cloudpickle
+def _refuse_recursion(function: Callable[..., Any]) -> None:
+    running = sys.modules.get("survivor.training.function")
+    if running is not None and running.active is function:
+        from survivor.errors import UsageError
 
-    from survivor import pickling
+        name = getattr(function, "__name__", "the function")
+        raise UsageError(
+            f"{name}() is survivable and calls itself: two calls can't be one job",
+            advice=f"move what calls itself into a function of its own, and let {name}() call that",
+        )
+
+
+def run_call(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    options: dict[str, Any],
+    words: tuple[str, ...] | None = None,
+) -> Any:
+    """One call: a session of the function's job.
+
+    Args:
+        function: what is called.
+        args: its positional arguments.
+        kwargs: its keyword arguments.
+        options: as `survivable` takes them.
+        words: what tells one call from another; made from the arguments by default.
+
+    Raises:
+        SurvivorError, KeyboardInterrupt, SystemExit: as `survivable` says; or the function's own exception.
+    """
+    from survivor import calling
+    from survivor.notebook import NotebookConsole, Relay, in_notebook
     from survivor.supervisor.console import Console
+
+    settings = _settings(function, tuple(_words(args, kwargs)) if words is None else words, options)
+    call = calling.pack(function, args, kwargs)
+    if not in_notebook():
+        return _result(*_run(function, call, settings, Console(quiet=settings.quiet)))
+    console = NotebookConsole(quiet=settings.quiet)
+    with Relay() as relay:
+        ended = _run(function, call, settings, console, hook=console.line.hear, streams=relay.fds)
+    return _result(*ended, notebook=True)
+
+
+def _run(
+    function: Callable[..., Any],
+    payload: bytes,
+    settings: Any,
+    console: Any,
+    *,
+    hook: Callable[[Any], None] = lambda _: None,
+    streams: Sequence[int] = (-1, -1),
+) -> tuple[Any, Any, bytes]:
+    """Run a session; returns it, its verdict, and the pickled result, which may be empty."""
     from survivor.supervisor.run import close, open_session
     from survivor.supervisor.signals import SignalInbox
 
-    settings = _settings(function, args, kwargs, options)
-    console = Console(quiet=settings.quiet)
-    payload = pickling.dumps((function, args, kwargs))
     with (
         SignalInbox() as inbox,
         _memory_file("survivor-call", payload) as call,
         _memory_file("survivor-result", b"") as result,
     ):
-        opened = open_session(settings, _source(function), console, inbox)
+        opened = open_session(settings, _source(function), console, inbox, hook)
         assert opened is not None, "a function's job is never too finished to be called"
         session = opened
         session.start = replace(
@@ -115,24 +168,39 @@ def _run(function: Callable[..., Any], args: Any, kwargs: Any, options: dict[str
             args=tuple(sys.argv),
             function_fd=call.fileno(),
             result_fd=result.fileno(),
+            out_fd=streams[0],
+            err_fd=streams[1],
             user_sys_path=tuple(sys.path),
             main_file=getattr(sys.modules["__main__"], "__file__", None) or "",
         )
-        session.fds += (call.fileno(), result.fileno())
+        session.fds += (call.fileno(), result.fileno(), *(fd for fd in streams if fd >= 0))
         verdict = session.run(inbox)
         close(verdict, session, console)
         result.seek(0)
-        data = result.read()
+        return session, verdict, result.read()
+
+
+def _result(session: Any, verdict: Any, data: bytes, *, notebook: bool = False) -> Any:
+    """What the call returns, or raises."""
     if verdict.kind == "saved":
+        if notebook:
+            from survivor.notebook import StoppedAndSaved
+
+            raise StoppedAndSaved(f"stopped ({session.stop_reason}); run the cell again to go on")
         raise KeyboardInterrupt if session.stop_reason == signal.SIGINT.name else SystemExit(EXIT_SAVED)
     error = session.error(verdict)
     if data and (verdict.kind == "finished" or error is None):
+        import cloudpickle
+
         return _unpack(*cloudpickle.loads(data))  # from our child, over a private file
     # the function called sys.exit()
     raise error or SystemExit(verdict.exit_code)
 
 
-def _unpack(kind: str, value: Any, text: str) -> Any:
+def _unpack(kind: str, value: Any, text: str, random_state: dict[str, Any]) -> Any:
+    from survivor import calling
+
+    calling.set_random_state(random_state)  # as a plain call would have left it
     if kind == "value":
         return value
     from survivor.training.function import RemoteTraceback
@@ -140,19 +208,20 @@ def _unpack(kind: str, value: Any, text: str) -> Any:
     raise value from RemoteTraceback(text)
 
 
-def _settings(function: Callable[..., Any], args: Any, kwargs: Any, options: dict[str, Any]) -> Any:
+def _settings(function: Callable[..., Any], words: tuple[str, ...], options: dict[str, Any]) -> Any:
     from survivor.supervisor.options import DEFAULT_STORE, RunOptions, job_name_of
 
     given = dict(options)
-    name = f"{function.__module__}.{function.__qualname__}"
+    named = inspect.unwrap(getattr(function, "func", function))  # of a functools.partial
+    name = f"{named.__module__}.{named.__qualname__}"
     store = given.pop("store", None) or os.environ.get("SURVIVOR_STORE") or DEFAULT_STORE
     return RunOptions(
         kind="function",
         target=name,
-        args=tuple(_words(args, kwargs)),
+        args=words,
         store=os.fspath(store),
         job=given.pop("job", None) or job_name_of("function", name),
-        command=f"the same call of {function.__name__}()",
+        command=f"the same call of {named.__name__}()",
         every_s=given.pop("every", 30.0),
         grace_s=given.pop("grace", 30.0),
         time_limit_s=given.pop("time_limit", None),
@@ -168,7 +237,7 @@ def _words(args: Any, kwargs: Any) -> list[str]:
 
 def _source(function: Callable[..., Any]) -> str:
     try:
-        return inspect.getsource(function)
+        return inspect.getsource(getattr(function, "func", function))
     except (OSError, TypeError):
         return ""
 

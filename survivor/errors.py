@@ -33,6 +33,10 @@ class SurvivorError(Exception):
         super().__init__(message)
         self.advice = advice
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows in place of a traceback through survivor."""
+        return [f"survivor: error: {self}", *([f"survivor: {self.advice}"] if self.advice else [])]
+
 
 class UsageError(SurvivorError):
     """The command line or an argument is wrong; nothing was touched."""

@@ -24,12 +24,14 @@ def _reduce_code(code: types.CodeType) -> Any:
     return _with_filename, (arguments, code.co_filename)
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Cloudpickle, with file names."""
+
     dispatch_table: ClassVar[Any] = ChainMap({types.CodeType: _reduce_code}, cloudpickle.Pickler.dispatch_table)
 
 
 def dumps(value: Any) -> bytes:
     """The bytes of a value, for a process that we started ourselves or that started us."""
     with io.BytesIO() as file:
-        _Pickler(file).dump(value)
+        Pickler(file).dump(value)
         return file.getvalue()

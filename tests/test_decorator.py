@@ -152,3 +152,78 @@ def test_the_caller_s_signal_handlers_come_back(work):
     )
     done = work.python(script)
     assert done.stdout == "True True\n", done.stderr
+
+
+def test_a_function_that_calls_itself_is_told_what_to_do(work):
+    script = work.write(HEAD + "@survivable\ndef train(n):\n    return train(n - 1) if n else 0\ntrain(2)\n")
+    done = work.python(script)
+    assert "UsageError: train() is survivable and calls itself" in done.stderr
+
+
+def test_a_survivable_function_within_another_is_a_plain_call(work):
+    script = work.write(
+        HEAD + "@survivable\ndef inner(n):\n    return sum(steps(n)), os.getpid()\n"
+        "@survivable\ndef outer():\n    return inner(4), os.getpid()\n"
+        "(total, pid), own = outer()\n"
+        "print(total, pid == own, pid != os.getpid(), os.listdir('survivor-jobs'))\n"
+    )
+    done = work.python(script)
+    assert done.stdout == "6 True True ['outer']\n", done.stderr
+
+
+def test_methods_partials_and_functions_of_modules_are_called_too(work):
+    work.write("from survivor import survivable\n@survivable\ndef far(n):\n    return sum(steps(n))\n", "far_module.py")
+    script = work.write(
+        HEAD + "import functools\nimport far_module\n"
+        "class Trainer:\n"
+        "    scale = 10\n"
+        "    @survivable\n"
+        "    def train(self, n):\n"
+        "        return self.scale * sum(steps(n))\n"
+        "def plain(a, n):\n"
+        "    return a + sum(steps(n))\n"
+        "print(Trainer().train(3), far_module.far(4), survivable(functools.partial(plain, 100))(3))\n"
+    )
+    done = work.python(script)
+    assert done.stdout == "30 6 103\n", done.stderr
+
+
+def test_the_same_job_twice_at_once_is_refused(work):
+    script = work.write(
+        HEAD + "import threading\n"
+        "from survivor.errors import JobRunningError\n"
+        "@survivable\n"
+        "def train():\n"
+        "    for i in steps(10**6):\n"
+        "        if os.path.exists('enough'): return i\n"
+        "        open('going', 'w').close()\n"
+        "first = threading.Thread(target=train)\n"
+        "first.start()\n"
+        "while not os.path.exists('going'): time.sleep(0.01)\n"
+        "try:\n"
+        "    train()\n"
+        "except JobRunningError as error:\n"
+        "    print('refused', error)\n"
+        "open('enough', 'w').close()\n"
+        "first.join()\n"
+    )
+    done = work.python(script)
+    assert done.stdout.startswith("refused job 'train' is being run by"), done.stderr
+
+
+def test_random_numbers_go_on_in_the_caller_as_after_a_plain_call(work):
+    text = (
+        HEAD + "import random\nrandom.seed(7)\n{}\ndef train():\n    return [random.random() for _ in range(3)]\n"
+        "print(train(), random.random())\n"
+    )
+    plain = work.python(work.write(text.format(""), "plain.py"))
+    done = work.python(work.write(text.format("@survivable")))
+    assert done.stdout == plain.stdout, done.stderr
+
+
+def test_under_a_plain_import_the_decorator_loads_nothing(work):
+    code = (
+        "import sys\nfrom survivor import survivable\n@survivable\ndef train(): pass\n"
+        "print([name for name in ('torch', 'cloudpickle', 'click', 'IPython', 'survivor.supervisor') if name in sys.modules])"
+    )
+    assert work.python("-c", code).stdout == "[]\n"

@@ -393,7 +393,7 @@ def _same_content(name, wanted, written, sessions):
     if wanted == written:
         return True
     if name.endswith((".pt", ".pth", ".pth.tar")):
-        return _same_objects(wanted, written)
+        return same_objects(wanted, written)
     if name.endswith((".log", ".jsonl", ".csv", ".txt")):
         return _same_lines(wanted.splitlines(), written.splitlines(), sessions - 1)
     return False
@@ -408,7 +408,7 @@ def _same_lines(wanted, written, repeats):
     return any(position == len(wanted) for position, _ in states)
 
 
-def _same_objects(wanted, written):
+def same_objects(wanted, written):
     import torch
 
     def same(a, b):

@@ -146,7 +146,7 @@ class Lease:
         return cls(store, job, mine)
 
     def check(self) -> None:
-        """Raise ``JobRunningError`` if another session has taken the job over."""
+        """Raise ``JobRunningError`` if another session has taken the job over, be it under the same token."""
         Fence(self._store, self._job, self.token)()
         if _holder(self._store, self._job, self.token, or_else=self.holder) != self.holder:
             raise JobRunningError(

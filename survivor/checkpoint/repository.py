@@ -7,6 +7,7 @@ token that each commit carries, not anything in here.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,9 @@ class Repository:
 
     Attributes:
         problems: what the last ``newest`` or ``check`` passed over, newest first.
+        lease: the lease that this process writes under, if it is known: each commit then also looks whether
+            the claim is still its own, which two sessions can lose sight of where exclusive creation is not
+            kept (a mounted Drive).
     """
 
     def __init__(self, store: Store, job: str) -> None:
@@ -54,6 +58,7 @@ class Repository:
         self.store = store
         self.job = checked_job(job)
         self.problems: list[Problem] = []
+        self.lease: lease.Lease | None = None
         self._writer = Writer(store, job)
         self._trusted: set[Stamp] = set()
         self._heads: dict[Stamp, Head] = {}
@@ -88,7 +93,9 @@ class Repository:
             FormatError: the snapshot can't be written in this format.
             StoreError: the store refused; the checkpoints that were there are untouched.
         """
-        fence = lease.Fence(self.store, self.job, token)
+        fence: Callable[[], None] = lease.Fence(self.store, self.job, token)
+        if self.lease is not None and self.lease.token == token:
+            fence = self.lease.check
         fence()
         self._learn()
         stamp = self._next_stamp(token, snapshot.step)

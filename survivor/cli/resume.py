@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 @click.option("--take-over", is_flag=True, help="Take the job from a session that still runs it.")
 @click.option("--allow-partial", is_flag=True, help="Go on although some objects can't be saved.")
 @click.option("--ignore", metavar="NAME", multiple=True, help="Don't save this variable. May be repeated.")
+@click.option("--carry", metavar="PATTERN", multiple=True, help="Carry files that the script writes, of any size.")
+@click.option("--no-carry", is_flag=True, help="Carry no files that the script writes.")
 @click.option("--quiet", is_flag=True, help="Print only warnings and errors.")
 @click.argument("folder")
 def command(

@@ -104,6 +104,10 @@ class RunCommand(click.Command):
     multiple=True,
     help="Keep the best too, by a metric given to survivor.report: min:val_loss. May be repeated.",
 )
+@click.option(
+    "--carry", metavar="PATTERN", multiple=True, help="Carry files of any size that the script writes. Repeatable."
+)
+@click.option("--no-carry", is_flag=True, help="Carry no files that the script writes.")
 @click.option("--max-restarts", default=3, show_default=True, help="Restarts in a row without progress.")
 @click.option(
     "--on-drift",
@@ -112,6 +116,7 @@ class RunCommand(click.Command):
     show_default=True,
     help="What to do when the environment has changed since the last session.",
 )
+@click.option("--deterministic", is_flag=True, help="Let torch use only deterministic algorithms (slower).")
 @click.option("--wait", is_flag=True, help="Wait while another session runs the job.")
 @click.option("--take-over", is_flag=True, help="Take the job from a session that still runs it.")
 @click.option("--events", type=click.Path(path_type=Path, dir_okay=False), help="Add events as JSON lines.")

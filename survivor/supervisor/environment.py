@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 Effect = Literal["harmless", "may differ", "will differ"]
+EFFECTS: tuple[Effect, ...] = ("harmless", "may differ", "will differ")
 
 _PACKAGES = ("torch", "numpy", "torchvision", "survivor")
 _VARIABLES = (
@@ -32,9 +33,12 @@ _EFFECTS: dict[str, Effect] = {
     "host": "harmless",
     "system": "harmless",
     "survivor": "harmless",
+    "cpus": "harmless",
     "machine": "will differ",
     "gpu": "will differ",
 }
+#: What the processor's vector instructions are called by torch, narrowest first.
+_ISAS = ("default", "avx2", "avx512")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +52,7 @@ class Difference:
 
     def __str__(self) -> str:
         """One line for people."""
-        return f"{self.key}: {self.before or 'none'} before, {self.now or 'none'} now ({self.effect})"
+        return f"{self.effect:<12}{self.key}: {self.before or 'none'} before, {self.now or 'none'} now"
 
 
 def fingerprint() -> dict[str, str]:
@@ -60,6 +64,7 @@ def fingerprint() -> dict[str, str]:
         "machine": platform.machine(),
         "cpu": _cpu_model(),
         "cpus": str(len(os.sched_getaffinity(0))),
+        "cpu instructions": _instructions(),
         "gpu": _gpus(),
     }
     entries |= {name: _version(name) for name in _PACKAGES}
@@ -68,16 +73,44 @@ def fingerprint() -> dict[str, str]:
 
 
 def differences(before: dict[str, str], now: dict[str, str]) -> list[Difference]:
-    """Where two fingerprints differ, in the order of their entries."""
+    """Where two fingerprints differ: what will change the bits first, what is harmless last."""
     keys = list(dict.fromkeys([*before, *now]))
-    return [
+    found = [
         Difference(key=key, before=old, now=new, effect=_effect(key, old, new))
         for key in keys
         if (old := before.get(key, "")) != (new := now.get(key, ""))
     ]
+    return sorted(found, key=lambda difference: -EFFECTS.index(difference.effect))
+
+
+def put_back(before: dict[str, str], now: dict[str, str]) -> dict[str, str]:
+    """The environment variables that make a child here compute as it did there; "" unsets one.
+
+    Thread counts are torch's business and are put back by the child. A processor with more instructions is
+    told to use those that the other one had; one with fewer can't be helped.
+    """
+    wanted = {name: before.get(name, "") for name in _VARIABLES if name != "CUDA_VISIBLE_DEVICES"}
+    changes = {name: value for name, value in wanted.items() if value != now.get(name, "")}
+    had, has = before.get("cpu instructions", ""), now.get("cpu instructions", "")
+    if had in _ISAS and has in _ISAS and _ISAS.index(had) < _ISAS.index(has):
+        isa = {"default": "SSE41", "avx2": "AVX2"}[had]
+        changes |= {"ATEN_CPU_CAPABILITY": had, "ONEDNN_MAX_CPU_ISA": isa}
+        if had == "avx2":
+            changes["MKL_ENABLE_INSTRUCTIONS"] = isa
+    return changes
+
+
+def after(now: dict[str, str], changes: dict[str, str]) -> dict[str, str]:
+    """The fingerprint of a child that gets ``changes``."""
+    entries = now | {name: value for name, value in changes.items() if name in _VARIABLES}
+    if "ATEN_CPU_CAPABILITY" in changes:
+        entries["cpu instructions"] = changes["ATEN_CPU_CAPABILITY"]
+    return {key: value for key, value in entries.items() if value}
 
 
 def _effect(key: str, before: str, now: str) -> Effect:
+    if key == "cpu instructions" and before and now:
+        return "will differ"
     if key == "python" and before.split(".")[:2] == now.split(".")[:2]:
         return "harmless"
     return _EFFECTS.get(key, "may differ")
@@ -96,6 +129,24 @@ def _cpu_model() -> str:
     except OSError:
         return ""
     return match[1].strip() if match else ""
+
+
+def _instructions() -> str:
+    """The vector instructions that torch's own kernels will use."""
+    asked = os.environ.get("ATEN_CPU_CAPABILITY", "").lower()
+    try:
+        match = re.search(r"^flags\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        return ""
+    if match is None:
+        return ""  # not of this family
+    flags = set(match[1].split())
+    has = "default"
+    if {"avx2", "fma"} <= flags:
+        has = "avx2"
+    if {"avx512f", "avx512bw", "avx512dq", "avx512vl", "fma"} <= flags:
+        has = "avx512"
+    return asked if asked in _ISAS and _ISAS.index(asked) < _ISAS.index(has) else has
 
 
 def _gpus() -> str:

@@ -8,16 +8,16 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from survivor.checkpoint import lease
 from survivor.checkpoint.job import JobRecord, SessionRecord
 from survivor.checkpoint.lease import Lease
 from survivor.checkpoint.repository import Repository
-from survivor.errors import JobChangedError, JobError, JobRunningError, StoreError
+from survivor.errors import JobChangedError, JobRunningError, StoreError
 from survivor.store import absolute
-from survivor.supervisor import environment, identity, orphans, sources, spool, wording
+from survivor.supervisor import drift, identity, orphans, sources, spool, wording
 from survivor.supervisor.console import Console
 from survivor.supervisor.options import RunOptions
 
@@ -35,12 +35,14 @@ class OpenJob:
         record: what it runs.
         session: this session.
         lease: the right to write.
+        environment: variables that a child is given, to compute as before; "" unsets one.
     """
 
     repository: Repository
     record: JobRecord
     session: SessionRecord
     lease: Lease
+    environment: dict[str, str] = field(default_factory=dict)
 
     def close(self, outcome: str, reason: str, exit_code: int, output: dict[str, object] | None = None) -> None:
         """Record how the session ended and give the lease back.
@@ -94,8 +96,7 @@ def open_job(
         if changed:
             record = replace(new_record(options, source), hash_seed=record.hash_seed, created=record.created)
             record.write(repository)
-    fingerprint = environment.fingerprint()
-    _check_drift(options, repository, fingerprint, console)
+    fingerprint, changes = drift.settle(options, repository, console)
     session = SessionRecord.begin(repository, pid=os.getpid(), fingerprint=fingerprint)
     try:
         held = Lease.acquire(
@@ -105,7 +106,7 @@ def open_job(
         session.end(repository, f"not begun: {error}")
         raise
     _bring_home(options, repository, session.number, held.token, console)
-    return OpenJob(repository=repository, record=record, session=session, lease=held)
+    return OpenJob(repository=repository, record=record, session=session, lease=held, environment=changes)
 
 
 def _bring_home(
@@ -212,26 +213,6 @@ def _comparable(argv: tuple[str, ...]) -> tuple[str, ...]:
     if not argv or argv[0] in ("-m", "@survivable"):
         return argv
     return (Path(argv[0]).name, *argv[1:])
-
-
-def _check_drift(
-    options: RunOptions, repository: Repository, fingerprint: dict[str, str], console: Console
-) -> None:
-    sessions = SessionRecord.read_all(repository)
-    if not sessions or options.on_drift == "ignore":
-        return
-    before = {key: str(value) for key, value in sessions[-1].fingerprint.items()}
-    drift = [d for d in environment.differences(before, fingerprint) if d.effect != "harmless"]
-    if not drift:
-        return
-    text = "\n".join(str(difference) for difference in drift)
-    if options.on_drift == "error":
-        raise JobError(
-            f"{options.job}: the environment has changed since the last session:\n{text}",
-            advice="ways out: put it back as it was, or --on-drift warn to go on; results may then differ",
-        )
-    console.warn(f"{options.job}: the environment has changed since the last session; results may differ")
-    console.block(text)
 
 
 class Heartbeat:

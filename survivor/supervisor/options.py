@@ -38,6 +38,9 @@ class RunOptions:
         keep: so many of the newest checkpoints are kept.
         keep_hourly: the newest of each of so many hours too.
         keep_best: and for each ``min:NAME`` or ``max:NAME`` the one with the best metric reported.
+        deterministic: let torch use only deterministic algorithms.
+        carry: patterns of files that the script writes, carried with the checkpoints whatever their size.
+        no_carry: carry no files with the checkpoints.
         max_restarts: restarts in a row without progress after which the job stops.
         time_limit_s: seconds after which the session has saved and ended; None for the limit of the place, if it has
             one; infinite for none.
@@ -71,6 +74,9 @@ class RunOptions:
     keep: int = 3
     keep_hourly: int = 24
     keep_best: tuple[str, ...] = ()
+    deterministic: bool = False
+    carry: tuple[str, ...] = ()
+    no_carry: bool = False
     max_restarts: int = 3
     time_limit_s: float | None = None
     hang_after_s: float | None = None

@@ -172,7 +172,8 @@ def inputs_of(plan: Plan) -> list[str]:
     for info in reversed(repository.list()):
         if info.good is not False:
             document = repository.open_checkpoint(info.name).document
-            names = document.get("inputs", []) if isinstance(document, dict) else []
+            files = document.get("files", {}) if isinstance(document, dict) else {}
+            names = files.get("inputs", []) if isinstance(files, dict) else []
             return [name for name in names if isinstance(name, str)]
     return []
 

@@ -110,6 +110,7 @@ class Writer:
         )
         self._reader = Reader(write.arena)
         self._lease = Lease(self._repository.store, write.job, Holder(**write.holder)) if write.holder else None
+        self._repository.lease = self._lease
         self._mark = orphans.show(write.store, write.job)
         self._seq = 0
         self._lost = threading.Event()

@@ -12,7 +12,7 @@ from typing import Any
 from survivor.channel import Start
 from survivor.errors import SurvivorError, UsageError
 from survivor.shield import shield_process, show_stacks_on_demand, unblock
-from survivor.training import early, ending, inputs, output, program
+from survivor.training import carry, early, ending, inputs, output, program, surroundings
 from survivor.training.link import Link
 from survivor.training.output import Output
 from survivor.training.storage import Storage, ready_message
@@ -35,7 +35,9 @@ def main(channel_fd: int) -> None:
     shield_process()
     show_stacks_on_demand()
     link = Link(channel_fd)
-    Output(link.start.output_fd).install()
+    surroundings.set_variables(link.start.environment)
+    output.redirect(link.start.out_fd, link.start.err_fd)
+    Output(link.start.output_fd).install(unbuffered=link.start.out_fd >= 0)
     unblock(link.start.unblock)
     if link.start.hide_hash_seed:
         hide_hash_seed()
@@ -150,12 +152,16 @@ def _begin(link: Link) -> Any:
     start = link.start
     storage = Storage(start)
     link.set_saver(storage)
+    surroundings.begin(start.deterministic)
+    carry.configure(start.carry, enabled=not start.no_carry)
     engine = Engine(link, settings_of(start), _root(start))
     link.listen(engine.request_stop)
     checkpoint = storage.newest(link.warn)
     transcript = output.current()
     if checkpoint is not None and transcript is not None:
         transcript.restore(checkpoint.document, checkpoint.blobs())
+    if checkpoint is not None:
+        surroundings.settle(checkpoint.document.get("surroundings"), start.on_drift, link.warn)
     link.ready(ready_message(checkpoint))
     inputs.begin()
     engine.install_import_hook()

@@ -27,7 +27,7 @@ from survivor.state import generators, loaders, progress, rng
 from survivor.state.encode import Encoder
 from survivor.state.memory import Constants
 from survivor.state.scope import Scope
-from survivor.training import importer, inputs, watch
+from survivor.training import importer, watch
 from survivor.training.capture import Capture, capture, freeze, inside_unwatched_loop, sites_of
 from survivor.training.files import Files
 from survivor.training.graphs import Graphs
@@ -106,7 +106,7 @@ class Engine:
         self.hooks = Hooks(self)
         self.replay: Replay | None = None
         self.graphs = Graphs(link.warn)
-        self.files = Files(self.scope)
+        self.files = Files(self.scope, link.warn)
         self.plan = Plan(settings, link)
         self.step = 0
         self._due = 0.0
@@ -343,7 +343,6 @@ class Engine:
             "step": self.step,
             "origin": self._origin | {"outside": self.hooks.outside.log},
             "files": self.files.lengths(),
-            "inputs": inputs.read_so_far(),
             "constants": self._constants.digests,
             "best": self.metrics.best,
             "levels": levels,

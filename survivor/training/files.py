@@ -24,14 +24,17 @@ import sys
 import tempfile
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from survivor.checkpoint.snapshot import Blob, Snapshot
 from survivor.state.scope import Scope
-from survivor.training import inputs
+from survivor.training import attachments, inputs
+from survivor.training.carry import Carrier
 
 _WRITING = frozenset("wax+")
 _MOST_FILES = 500
@@ -43,13 +46,15 @@ class Files:
 
     Args:
         scope: tells the user's code and folder.
+        warn: tells the user a line.
 
     Attributes:
         made_folder: called when the script has made a folder.
     """
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, warn: Callable[[str], None] = lambda _: None) -> None:
         self._scope = scope
+        self._carrier = Carrier(scope.root, warn)
         self._pid = os.getpid()
         self._written: dict[str, weakref.ref[Any] | None] = {}
         self._made: set[str] = set()
@@ -58,6 +63,8 @@ class Files:
         self._shadows: dict[str, str] = {}
         self._replayed: list[tuple[weakref.ref[Any], str, str]] = []
         self._lengths: dict[str, int] = {}
+        self._saved: dict[str, Any] = {}
+        self._blobs: Mapping[str, Blob] = {}
         self._folder: str | None = None  # of the shadow files; set during a replay only
         self._real_mkdir = os.mkdir
         self._real_save = torch.save
@@ -65,6 +72,7 @@ class Files:
 
     def install(self) -> None:
         """Watch ``open``, ``os.mkdir`` and what removes or renames files, in this process."""
+        attachments.add(self._attach)
         builtins.open = io.open = self._open
         os.mkdir = self._mkdir
         torch.save = self._save
@@ -85,12 +93,26 @@ class Files:
                     file.flush()
             with contextlib.suppress(OSError):
                 found[path] = os.stat(path).st_size
-        return {"time": time.time(), "lengths": found, "folders": sorted(self._made)[:_MOST_FILES]}
+        return {
+            "time": time.time(),
+            "bases": [os.getcwd(), str(self._scope.root)],
+            "lengths": found,
+            "folders": sorted(self._made)[:_MOST_FILES],
+            "inputs": inputs.read_so_far(),
+        }
 
-    def begin_replay(self, saved: dict[str, Any]) -> None:
+    def _attach(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with the contents of the files."""
+        entries, blobs = self._carrier.collect(self._written)
+        files = snapshot.document["files"] | {"contents": entries}
+        return replace(snapshot, document=snapshot.document | {"files": files}, blobs=snapshot.blobs | blobs)
+
+    def begin_replay(self, saved: dict[str, Any], blobs: Mapping[str, Blob]) -> None:
         """From now on the script's writing is a repetition."""
-        self._lengths = dict(saved["lengths"])
-        self._made = set(saved["folders"])
+        here = self._relocator(saved.get("bases"))
+        self._saved, self._blobs = saved, blobs
+        self._lengths = {here(path): length for path, length in saved["lengths"].items()}
+        self._made = {here(path) for path in saved["folders"]}
         self._to_be_made = set(self._made)
         self._checkpoint_time = saved["time"]
         self._folder = tempfile.mkdtemp(prefix="survivor-replay-")
@@ -100,6 +122,10 @@ class Files:
         if self._folder is None:
             return
         folder, self._folder = self._folder, None
+        # what the job has written by now is still its own: the next checkpoint knows of it too
+        self._written.update(dict.fromkeys(self._lengths))
+        self._carrier.put_back(self._saved.get("contents"), self._blobs, self._saved["time"])
+        self._blobs = {}
         for reference, path, mode in self._replayed:
             file = reference()
             if file is not None and not file.closed:
@@ -107,6 +133,18 @@ class Files:
         self._replayed.clear()
         self._shadows.clear()
         shutil.rmtree(folder, ignore_errors=True)
+
+    def _relocator(self, bases: Any) -> Callable[[str], str]:
+        """What tells a recorded path's place on this machine, whose working folder may be another."""
+        pairs = list(zip(bases or [], (os.getcwd(), str(self._scope.root)), strict=False))
+
+        def here(path: str) -> str:
+            for before, now in pairs:
+                if path == before or path.startswith(before.rstrip("/") + "/"):
+                    return now + path[len(before) :]
+            return path
+
+        return here
 
     def _switch(self, file: Any, path: str, mode: str) -> None:
         file.flush()
@@ -192,17 +230,31 @@ class Files:
             path = self._minded(f, sys._getframe(1))
             if path is not None:
                 f = self._shadow(path, keep=False)
+        elif isinstance(f, (str, os.PathLike)) and os.getpid() == self._pid:  # C code opens it
+            path = self._minded(f, sys._getframe(1))
+            if path is not None:
+                self._written[path] = None
         self._real_save(obj, f, *args, **kwargs)
 
     def _kept_from(self, original: Any) -> Any:
         def guarded(path: Any, *args: Any, **kwargs: Any) -> Any:
             if self._folder is not None and self._minded(path, sys._getframe(1)) is not None:
                 return args[0] if original.__name__ == "move" else None
-            return original(path, *args, **kwargs)
+            result = original(path, *args, **kwargs)
+            if original.__name__ in ("rename", "replace", "move") and args and os.getpid() == self._pid:
+                self._follow(path, args[0])
+            return result
 
         guarded.__name__ = original.__name__
         guarded.__wrapped__ = original  # type: ignore[attr-defined]
         return guarded
+
+    def _follow(self, old: Any, new: Any) -> None:
+        """A file that was written has another name now, as where it was written beside and then put in place."""
+        if isinstance(old, (str, os.PathLike)) and isinstance(new, (str, os.PathLike)):
+            before, now = os.path.abspath(os.fsdecode(old)), os.path.abspath(os.fsdecode(new))
+            if before in self._written:
+                self._written[now] = self._written.pop(before)
 
     def _minded(self, file: Any, frame: Any) -> str | None:
         if not isinstance(file, (str, os.PathLike)) or not isinstance(os.fspath(file), str):

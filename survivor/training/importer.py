@@ -120,13 +120,18 @@ def instrument_function(engine: Engine, function: Any) -> Any:
     name = str(target.__globals__.get("__name__", target.__module__))
     engine.scope.modules[name] = space  # type: ignore[assignment]
     codes: dict[str, dict[tuple[str, int], types.CodeType]] = {}
+    modules: list[types.CodeType] = []
     for found in [target, *_functions_in(target.__globals__)]:
         filename = found.__code__.co_filename
         if filename not in codes:
             codes[filename] = _instrumented_codes(engine, filename, name)
+            modules += [engine.scope.codes[name]] if codes[filename] else []
         code = codes[filename].get((found.__code__.co_name, found.__code__.co_firstlineno))
         if code is not None and code.co_freevars == found.__code__.co_freevars:
             found.__code__ = code
+    if len(modules) > 1:  # a notebook's cells: one module in many files
+        consts = tuple(const for module in modules for const in module.co_consts)
+        engine.scope.codes[name] = modules[0].replace(co_consts=consts)
     return function
 
 
@@ -146,7 +151,9 @@ def _instrumented_codes(engine: Engine, filename: str, name: str) -> dict[tuple[
 def _functions_in(namespace: dict[str, Any]) -> Iterator[types.FunctionType]:
     for value in list(namespace.values()):
         if isinstance(value, types.FunctionType):
-            yield value
+            inner = inspect.unwrap(value)
+            if isinstance(inner, types.FunctionType):
+                yield inner
         elif isinstance(value, type):
             for member in vars(value).values():
                 function = getattr(member, "__func__", member)

@@ -39,7 +39,7 @@ from survivor.channel import (
 from survivor.checkpoint.snapshot import Snapshot
 from survivor.errors import EXIT_SAVED, FormatError, JobRunningError, StoreError, SurvivorError
 from survivor.pulse import Heart
-from survivor.training import output
+from survivor.training import attachments
 from survivor.training.ending import flush_everything
 
 #: Out of the way of the low numbers that the user's own files get.
@@ -98,8 +98,7 @@ class Link:
         if self.is_forked:
             return
         flush_everything()
-        transcript = output.current()
-        snapshot = snapshot if transcript is None else transcript.attach(snapshot)
+        snapshot = attachments.attached(snapshot)
         begin = time.monotonic()
         # how the script started, and checkpoints at every safe point, count only when they are durable
         wait = needed or snapshot.step == 0 or self.start.every_s == 0

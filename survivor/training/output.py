@@ -34,12 +34,14 @@ from typing import Any
 
 from survivor.checkpoint import transcript
 from survivor.checkpoint.snapshot import Blob, Snapshot
+from survivor.training import attachments
 
 _LOWEST_FD = 200
 MOST_BYTES = 32 << 20
 _CUT = b"\n[survivor: the transcript ends here, at 32 MiB; the script's own output went on]\n"
 
 _current: Output | None = None
+_to_notebook = False
 
 
 def current() -> Output | None:
@@ -65,10 +67,11 @@ class Output:
         os.ftruncate(self._fd, 0)
         self._silent = mmap.mmap(-1, 1)  # shared with forks: a loader worker may outlive the replay
 
-    def install(self) -> None:
-        """Put the noting file under ``sys.stdout``, which is otherwise as Python made it."""
+    def install(self, *, unbuffered: bool = False) -> None:
+        """Put the noting file under ``sys.stdout``, which is otherwise as Python made it, or unbuffered."""
         global _current  # noqa: PLW0603 - one process, one standard output
         _current = self
+        attachments.add(self.attach)
         old = sys.stdout
         if not isinstance(old, io.TextIOWrapper):
             return  # closed by whoever started us
@@ -76,7 +79,7 @@ class Output:
             old.flush()
             raw = _Noting(self, old.fileno())
             raw.name = "<stdout>"  # as Python itself sets it
-            unbuffered = isinstance(old.buffer, io.FileIO)
+            unbuffered = unbuffered or isinstance(old.buffer, io.FileIO)
             size = getattr(raw, "_blksize", io.DEFAULT_BUFFER_SIZE)
             buffer: Any = raw if unbuffered else io.BufferedWriter(raw, max(1, size))
             new: Any = io.TextIOWrapper(
@@ -85,7 +88,7 @@ class Output:
                 errors=old.errors,
                 newline="\n",
                 line_buffering=old.line_buffering,
-                write_through=old.write_through,
+                write_through=unbuffered or old.write_through,
             )
             new.mode = "w"
             self._old = old  # closing it would close the descriptor
@@ -131,7 +134,34 @@ class Output:
             _write(self._fd, data if size + len(data) < MOST_BYTES else _CUT.ljust(MOST_BYTES - size))
 
 
-class _Noting(io.FileIO):
+def redirect(out_fd: int, err_fd: int) -> None:
+    """Let descriptors 1 and 2 be others from now on: pipes into a notebook, which may be gone one day."""
+    global _to_notebook  # noqa: PLW0603 - one process, one standard output
+    _to_notebook = out_fd >= 0
+    for number, fd in ((1, out_fd), (2, err_fd)):
+        if fd >= 0:
+            os.dup2(fd, number)
+            os.close(fd)
+    if err_fd >= 0:
+        error: Any = io.TextIOWrapper(_Forgiving(2, "w", closefd=False), errors="backslashreplace", write_through=True)
+        error.mode = "w"
+        sys.stderr = sys.__stderr__ = error  # type: ignore[misc]
+
+
+class _Forgiving(io.FileIO):
+    """A stream whose reader may die: what is written then goes nowhere, and the script trains on to its safe point."""
+
+    def write(self, data: Any, /) -> int:
+        view = memoryview(data).cast("B")
+        try:
+            return super().write(view)
+        except BrokenPipeError:
+            if _to_notebook:
+                return len(view)
+            raise
+
+
+class _Noting(_Forgiving):
     """Standard output at its lowest layer."""
 
     def __init__(self, output: Output, fd: int) -> None:

@@ -63,7 +63,7 @@ class Replay:
         #: nothing was trained yet
         self.at_start = not self.levels and not any(document["ended"])
         self._mute(True)
-        engine.files.begin_replay(document["files"])
+        engine.files.begin_replay(document["files"], blobs)
         loaders.deferring = True
 
     def restore_origin(self) -> tuple[dict[str, Any], dict[str, Blob]]:

@@ -1,0 +1,195 @@
+"""A call on its way to its process: function and arguments pickled, and what can't go along named.
+
+The pickle travels in an unnamed memory file between two processes of one user, never through a store.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import linecache
+import os
+import pickle
+import sys
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from survivor import pickling
+from survivor.errors import UsageError
+
+_DEPTH = 4
+_MOST_LOOKED_AT = 2000
+
+
+class _Unfit(Exception):
+    """An object that must not go along; says why."""
+
+
+class _Pickler(pickling.Pickler):
+    """Cloudpickle that refuses what would come out as something else on the other side."""
+
+    def persistent_id(self, obj: Any) -> None:
+        """Called for each object; never gives an id."""
+        why = _unfit(obj)
+        if why:
+            raise _Unfit(why)
+
+
+def pack(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+    """Two pickles: what stands around the call (sources, random state), and the call itself.
+
+    Raises:
+        UsageError: something can't go along; names each variable, and says what to do.
+    """
+    around = {"sources": _sources_in_memory(function), "random": random_state()}
+    try:
+        call = _dumps((function, args, kwargs))
+    except Exception as error:
+        found = list(_culprits(function, args, kwargs))
+        name = getattr(function, "__name__", "the function")
+        raise UsageError(
+            f"{name}() can't be sent to the process that trains: "
+            + ("; ".join(found) if found else f"{type(error).__name__}: {error}"),
+            advice=f"make it inside {name}(), or pass what it is made from; a tensor or model on another device "
+            "can be moved with .cpu() first",
+        ) from None
+    return pickle.dumps(around) + call
+
+
+def random_state() -> dict[str, Any]:
+    """The state of the random number generators of this process, as far as their libraries are loaded."""
+    import random
+
+    state: dict[str, Any] = {"python": random.getstate()}
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    if numpy is not None:
+        state["numpy"] = numpy.random.get_state()
+    if torch is not None:
+        state["torch"] = torch.get_rng_state()
+        if torch.cuda.is_initialized():
+            state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Make the random number generators of this process go on from ``state``."""
+    import random
+
+    random.setstate(state["python"])
+    if "numpy" in state:
+        import numpy
+
+        numpy.random.set_state(state["numpy"])
+    if "torch" in state:
+        import torch
+
+        torch.set_rng_state(state["torch"])
+        if state.get("cuda") and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(state["cuda"][: torch.cuda.device_count()])
+
+
+def give_sources(sources: dict[str, str]) -> None:
+    """Make sources that are in no file (a notebook's cells) known to tracebacks and to the engine."""
+    for filename, text in sources.items():
+        linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+
+
+def _dumps(value: Any) -> bytes:
+    file = io.BytesIO()
+    _Pickler(file).dump(value)
+    return file.getvalue()
+
+
+def _unfit(obj: Any) -> str:
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(obj, torch.Tensor) and obj.device.type != "cpu":
+        return f"lives on {obj.device}"
+    return ""
+
+
+# ----------------------------------------------------------------------------- who can't go along
+
+
+def _culprits(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[str]:
+    looked = [_MOST_LOOKED_AT]
+    for name, value in _parts(function, args, kwargs):
+        why = _why_not(value)
+        if why:
+            path, reason = _deepest(name, value, why, looked)
+            yield f"{path} {reason}"
+
+
+def _parts(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What a call takes along, by the names that the user gave: arguments, variables of its closure, globals."""
+    try:
+        bound = inspect.signature(function).bind_partial(*args, **kwargs).arguments
+        yield from ((f"argument {name!r}", value) for name, value in bound.items())
+    except (TypeError, ValueError):
+        yield from ((f"argument {number}", value) for number, value in enumerate(args, start=1))
+    seen: set[int] = set()
+    waiting = [function]
+    while waiting:
+        target = inspect.unwrap(getattr(waiting.pop(), "__func__", function))
+        if not isinstance(target, types.FunctionType) or id(target) in seen:
+            continue
+        seen.add(id(target))
+        try:
+            found = inspect.getclosurevars(target)
+        except (TypeError, ValueError):
+            continue
+        for name, value in {**found.globals, **found.nonlocals}.items():
+            if isinstance(value, types.FunctionType) and value.__module__ == target.__module__:
+                waiting.append(value)
+            elif id(value) not in seen and not isinstance(value, types.ModuleType):
+                seen.add(id(value))
+                yield f"variable {name!r}", value
+
+
+def _why_not(value: Any) -> str:
+    try:
+        _dumps(value)
+    except _Unfit as error:
+        return str(error)
+    except Exception as error:
+        return f"can't be sent ({error})"
+    return ""
+
+
+def _deepest(path: str, value: Any, why: str, looked: list[int], depth: int = 0) -> tuple[str, str]:
+    """The smallest part of a value that is in the way."""
+    for step, item in _items(value) if depth < _DEPTH else ():
+        looked[0] -= 1
+        if looked[0] < 0:
+            break
+        inner = _why_not(item)
+        if inner:
+            return _deepest(f"{path}{step}", item, inner, looked, depth + 1)
+    kind = type(value)
+    return f"{path} ({kind.__module__}.{kind.__qualname__})".replace("(builtins.", "("), why
+
+
+def _items(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        yield from ((f"[{key!r}]", item) for key, item in value.items())
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        yield from ((f"[{number}]", item) for number, item in enumerate(value))
+    elif not isinstance(value, type) and hasattr(value, "__dict__") and type(value).__module__ != "torch":
+        yield from ((f".{name}", item) for name, item in vars(value).items())
+
+
+# ----------------------------------------------------------------------------- sources
+
+
+def _sources_in_memory(function: Callable[..., Any]) -> dict[str, str]:
+    """The text of the functions' source files that are only in memory, as a notebook's cells are."""
+    target = inspect.unwrap(getattr(function, "func", getattr(function, "__func__", function)))
+    names = {getattr(getattr(target, "__code__", None), "co_filename", "")}
+    for value in list(getattr(target, "__globals__", {}).values()):
+        members = [value, *vars(value).values()] if isinstance(value, type) else [value]
+        for member in members:
+            plain = inspect.unwrap(getattr(member, "__func__", member)) if callable(member) else member
+            if isinstance(plain, types.FunctionType):
+                names.add(plain.__code__.co_filename)
+    texts = {name: "".join(linecache.getlines(name)) for name in names if name and not os.path.isfile(name)}
+    return {name: text for name, text in texts.items() if text}

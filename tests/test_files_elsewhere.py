@@ -1,0 +1,79 @@
+"""What a script writes is found as it was at the checkpoint, also on a machine that has nothing but the job folder."""
+
+import shutil
+
+import pytest
+from twin import Kill, Place, plain_run, same_objects, twin
+
+from survivor.training.carry import Carrier
+
+SCRIPT = "writes_files.py"
+
+
+def test_a_killed_run_leaves_the_plain_run_s_files_exactly():
+    twin(SCRIPT, "S7", "S14 TERM", "S18")
+
+
+@pytest.mark.parametrize("kill", ["S10", "S17 TERM"])
+def test_on_another_machine_the_files_are_put_back_from_the_checkpoint(kill):
+    plain = plain_run(SCRIPT)
+    first, second = Place(SCRIPT), Place(SCRIPT)
+    try:
+        first.survive(kill=Kill.parse(kill).order(plain))
+        shutil.move(first.root / "store", second.root / "store")
+        second.sessions = 1
+        shutil.rmtree(first.work)
+        done = second.survive()
+        assert done.code == 0, done.err
+        assert plain.out.endswith(done.out)
+        written = second.written()
+        assert sorted(written) == sorted(plain.files)
+        for name, content in plain.files.items():
+            assert written[name] == content or same_objects(written[name], content), name
+    finally:
+        first.remove()
+        second.remove()
+
+
+@pytest.fixture
+def carrier(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    carrier = Carrier(tmp_path / "here", warn=lambda text: carrier.warned.append(text))
+    carrier.warned = []
+    return carrier
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../out.txt", "/etc/out.txt", ".bashrc", "a/.git/config", "helper.py", "lib/x.so", "a/../../b", "", "link/x.txt"],
+)
+def test_a_hostile_folder_s_paths_lead_nowhere(carrier, tmp_path, name):
+    (tmp_path / "here" / "link").symlink_to(tmp_path)
+    assert carrier.local("cwd", name) is None
+    assert carrier.local("home", "x.txt") is None
+
+
+def test_what_is_too_big_is_named_once_and_carried_when_asked_for(carrier, monkeypatch, tmp_path):
+    monkeypatch.setattr("survivor.training.carry.SMALL_BYTES", 10)
+    path = tmp_path / "here" / "big.bin"
+    path.write_bytes(b"x" * 11)
+    assert carrier.collect([str(path)]) == ([], {})
+    assert "--carry 'big.bin'" in carrier.warned[0]
+    monkeypatch.setattr("survivor.training.carry._patterns", ("*.bin",))
+    entries, blobs = carrier.collect([str(path)])
+    assert entries == [["cwd", "big.bin", 11]] and bytes(blobs["files/0"].data) == b"x" * 11
+
+
+def test_a_file_that_the_job_had_not_left_is_kept_under_another_name(carrier, tmp_path):
+    path = tmp_path / "here" / "best.txt"
+    path.write_text("mine")
+    entries, blobs = carrier.collect([str(path)])
+    path.write_text("a stranger's")
+    since = path.stat().st_mtime + 10
+    carrier.put_back(entries, blobs, since)
+    assert path.read_text() == "mine"
+    assert (tmp_path / "here" / "best.txt.kept-by-survivor").read_text() == "a stranger's"
+    path.write_text("mine and more of lost work")
+    carrier.put_back(entries, blobs, since)
+    assert path.read_text() == "mine"
