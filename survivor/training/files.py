@@ -35,6 +35,7 @@ from survivor.checkpoint.snapshot import Blob, Snapshot
 from survivor.state.scope import Scope
 from survivor.training import attachments, inputs
 from survivor.training.carry import Carrier
+from survivor.training.ending import opened_to_write
 
 _WRITING = frozenset("wax+")
 _MOST_FILES = 500
@@ -171,6 +172,8 @@ class Files:
         reads = not _WRITING & set(mode)
         if reads:
             inputs.saw(file)
+        else:
+            opened_to_write()
         if (reads and self._folder is None) or os.getpid() != self._pid:
             return _real_open(file, mode, *args, **kwargs)
         path = self._minded(file, sys._getframe(1))
