@@ -18,7 +18,7 @@ def train():
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=4)
     losses = []
-    for epoch in range(4):
+    for _ in range(4):
         for index in torch.randperm(64).split(16):
             loss = nn.functional.mse_loss(model(x[index]), y[index])
             optimizer.zero_grad()

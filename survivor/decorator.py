@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 from survivor.errors import EXIT_SAVED
 
@@ -40,6 +40,12 @@ def survivable(
     keep: int = 3,
     keep_hourly: int = 24,
     keep_best: tuple[str, ...] = (),
+    carry: tuple[str, ...] = (),
+    no_carry: bool = False,
+    deterministic: bool = False,
+    on_drift: Literal["warn", "error", "ignore"] = "warn",
+    wait: bool = False,
+    take_over: bool = False,
     max_restarts: int = 3,
     quiet: bool = False,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
@@ -54,7 +60,8 @@ def survivable(function: Callable[..., Any] | None = None, /, **options: Any) ->
 
     Args:
         function: the training function; module-level or local.
-        store: folder or URL of the job folders; ``$SURVIVOR_STORE`` or ``survivor-jobs`` by default.
+        store: folder or URL of the job folders; ``$SURVIVOR_STORE`` by default, in Colab the mounted Drive, in
+            Kaggle ``/kaggle/working``, and ``survivor-jobs`` elsewhere.
         job: name of the job; the function's name by default.
         every: seconds between checkpoints.
         grace: seconds from a signal to the end.
@@ -66,6 +73,12 @@ def survivable(function: Callable[..., Any] | None = None, /, **options: Any) ->
         keep: so many of the newest checkpoints are kept.
         keep_hourly: the newest of each of so many hours too.
         keep_best: and for each ``min:NAME`` or ``max:NAME`` the one with the best metric given to ``report``.
+        carry: patterns of files that the function writes, carried with the checkpoints whatever their size.
+        no_carry: carry no files.
+        deterministic: let torch use only deterministic algorithms.
+        on_drift: what to do when the environment has changed since the last session.
+        wait: wait while another session runs the job.
+        take_over: take the job from a session that still runs it.
         max_restarts: restarts in a row without progress.
         quiet: print only warnings and errors.
 
@@ -209,12 +222,13 @@ def _unpack(kind: str, value: Any, text: str, random_state: dict[str, Any]) -> A
 
 
 def _settings(function: Callable[..., Any], words: tuple[str, ...], options: dict[str, Any]) -> Any:
-    from survivor.supervisor.options import DEFAULT_STORE, RunOptions, job_name_of
+    from survivor.supervisor.options import RunOptions, job_name_of
+    from survivor.supervisor.places import default_store
 
     given = dict(options)
     named = inspect.unwrap(getattr(function, "func", function))  # of a functools.partial
     name = f"{named.__module__}.{named.__qualname__}"
-    store = given.pop("store", None) or os.environ.get("SURVIVOR_STORE") or DEFAULT_STORE
+    store = given.pop("store", None) or default_store()
     return RunOptions(
         kind="function",
         target=name,

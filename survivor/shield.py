@@ -25,10 +25,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
+import functools
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 #: Signals on which a session is saved and ended.
@@ -64,14 +65,21 @@ def shield_worker(_worker_id: int = 0) -> None:
     _set_below_python(STOP_SIGNALS, _do_nothing())
 
 
-def end_by_kill(workers: Iterable[Any]) -> None:
+def end_by_kill(workers: Iterable[Any], forget: Callable[[], None]) -> None:
     """Let ``terminate()`` of these worker processes, ``multiprocessing``'s own included, send SIGKILL.
+
+    ``forget`` is called before: who watches the workers must not take that for an accident.
 
     To be called in the process that made them, once they are started. A worker has nothing to clean
     up: its queues are its loader's, and torch's handler for SIGTERM is ``_exit`` too.
     """
     for worker in workers:
-        worker._popen.terminate = worker._popen.kill
+        worker._popen.terminate = functools.partial(_end, worker._popen.kill, forget)
+
+
+def _end(kill: Callable[[], None], forget: Callable[[], None]) -> None:
+    forget()
+    kill()
 
 
 def show_stacks_on_demand() -> None:

@@ -12,12 +12,13 @@ from survivor.checkpoint.repository import Repository
 from survivor.errors import UsageError
 from survivor.store import open_store
 from survivor.supervisor.options import DEFAULT_STORE
+from survivor.supervisor.places import default_store
 
 store_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
     "--store",
     envvar="SURVIVOR_STORE",
-    default=DEFAULT_STORE,
-    show_default=True,
+    default=default_store,
+    show_default=DEFAULT_STORE,
     help="Folder or URL in which job folders live. [env: SURVIVOR_STORE]",
 )
 

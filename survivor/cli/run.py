@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from survivor.supervisor.options import DEFAULT_STORE
+from survivor.supervisor.places import default_store
 
 _UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SPAN = re.compile(r"(?:(\d+(?:\.\d+)?)([smhd]?))")
@@ -73,8 +74,8 @@ class RunCommand(click.Command):
 @click.option(
     "--store",
     envvar="SURVIVOR_STORE",
-    default=DEFAULT_STORE,
-    show_default=True,
+    default=default_store,
+    show_default=DEFAULT_STORE,
     help="Folder or URL (s3://bucket/path) in which job folders live. [env: SURVIVOR_STORE]",
 )
 @click.option("--job", metavar="NAME", help="Name of the job.  [default: the script's name]")

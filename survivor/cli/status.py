@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from survivor.cli.folders import size_text
-from survivor.supervisor.options import DEFAULT_STORE
+from survivor.supervisor.places import default_store
 
 if TYPE_CHECKING:
     from survivor.report.status import JobStatus
@@ -28,7 +28,7 @@ def command(store: str | None, as_json: bool, place: str | None) -> None:
     from survivor.report.status import jobs_of
     from survivor.store import open_store
 
-    where = open_store(place or store or DEFAULT_STORE)
+    where = open_store(place or store or default_store())
     jobs = jobs_of(where)
     if as_json:
         for job in jobs:

@@ -22,7 +22,7 @@ import torch
 
 from survivor.checkpoint.snapshot import Blob
 from survivor.errors import FormatError
-from survivor.state import atoms, functions, generators, holders, iterators, readers, rng, tables, tensors
+from survivor.state import atoms, functions, generators, holders, iterators, readers, rng, sets, tables, tensors
 from survivor.state.encode import MODULE_PLUMBING, SKIPPED_ATTRIBUTES, is_hook_table
 from survivor.state.pairing import MISSING, Pairing
 from survivor.state.scope import Scope, class_name, find_class, is_transparent, slot_names
@@ -179,7 +179,9 @@ class Decoder(Pairing):
             target = set.__new__(cls)
         self._values[number] = target
         items = self._list_of(node[2])
-        if list(target) != items and not ordered_set(target, items):
+        layout = node[4] if len(node) > 4 else None
+        same = list(target) == items and (layout is None or sets.layout_of(target) == layout)
+        if not same and not sets.arrange(target, items, layout):
             self.reordered.append(number)
         self._set_attributes(target, node[3])
         return target
@@ -188,7 +190,10 @@ class Decoder(Pairing):
         items = self._list_of(node[2])
         if live is not MISSING and list(live) == items:
             return live
-        return frozenset.__new__(self._class_of(node[1], frozenset), items)
+        made = frozenset.__new__(self._class_of(node[1], frozenset), items)
+        if not sets.arrange_frozen(made, items, node[4] if len(node) > 4 else None):
+            self.reordered.append(number)
+        return made
 
     def _make_dict(self, number: int, node: list[Any], live: Any) -> Any:
         target = live
@@ -446,26 +451,6 @@ def new_plumbing(target: Any) -> dict[str, Any]:
     else:
         made = {}
     return made
-
-
-def ordered_set(target: set[Any], items: list[Any]) -> bool:
-    """Fill a set so that it iterates in the given order; returns whether that could be done.
-
-    A set's order follows from its table's size and, where hashes collide, from the history of insertions,
-    which nobody keeps: other sizes are tried by a filler that is taken out again.
-    """
-    for filler in (0, 8, 32, 128, 512, 2048, 8192, 32768, 0):
-        if filler and not len(items) // 4 < filler < 16 * len(items) + 64:
-            continue
-        set.clear(target)
-        dummies = [object() for _ in range(filler)]
-        set.update(target, dummies)
-        set.difference_update(target, dummies)
-        for item in items:
-            set.add(target, item)
-        if list(target) == items:
-            return True
-    return False
 
 
 def _skipped(target: Any) -> frozenset[str]:

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from survivor.checkpoint.snapshot import Blob
-from survivor.state import atoms, functions, generators, holders, iterators, progress, readers, rng, tables
+from survivor.state import atoms, functions, generators, holders, iterators, progress, readers, rng, sets, tables
 from survivor.state.memory import Constants, Memory
 from survivor.state.scope import Scope, class_name, is_at_work, is_remade, is_transparent, slot_names
 
@@ -233,11 +233,13 @@ class Encoder:
         return ["enum", class_name(type(value)), value.name]
 
     def _sequence(self, value: Any, number: int) -> Any:
-        """``["list" | "tuple" | …, class or null, items, attributes]``; a deque adds its ``maxlen``."""
+        """``["list" | "tuple" | …, class or null, items, attributes]``; a deque adds ``maxlen``, a set its table."""
         base = next(b for b in (list, tuple, set, frozenset, collections.deque) if isinstance(value, b))
         items = self._items(value, number)
         own = None if type(value) is base else class_name(type(value))
         node = [base.__name__, own, items, self._instance_attributes(value, number) if own else []]
+        if base in (set, frozenset):
+            node.append(sets.layout_of(value))
         return [*node, value.maxlen] if base is collections.deque else node
 
     def _items(self, value: Iterable[Any], number: int) -> list[Any]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from survivor.channel import Close, Start, Write
 from survivor.errors import EXIT_FINISHED, UsageError
 from survivor.store import absolute
-from survivor.supervisor import events, wording
+from survivor.supervisor import events, places, wording
 from survivor.supervisor.console import Console
 from survivor.supervisor.job import OpenJob, open_job
 from survivor.supervisor.options import RunOptions
@@ -43,6 +43,8 @@ def _run_job(options: RunOptions, inbox: SignalInbox, hooks: tuple[events.Hook, 
     session = opened
     verdict = session.run(inbox)
     tell(session, verdict, console)
+    for line in places.Place().parting(options.store):
+        console.say(line)
     close(verdict, session, console)
     return verdict.exit_code
 
@@ -59,6 +61,8 @@ def open_session(
     Raises:
         SurvivorError: the job could not be begun, by the class that says why.
     """
+    for line in places.Place().check(options.store):
+        console.say(line)
     job = open_job(options, source, console, inbox.wait)
     if job is None:
         return None

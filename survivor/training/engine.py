@@ -25,10 +25,12 @@ from survivor.checkpoint.snapshot import Blob, Snapshot
 from survivor.errors import DivergedError, NotResumableError, SurvivorError
 from survivor.state import generators, loaders, progress, rng
 from survivor.state.encode import Encoder
+from survivor.state.loaders import tracking
 from survivor.state.memory import Constants
 from survivor.state.scope import Scope
-from survivor.training import importer, watch
+from survivor.training import attachments, importer, watch
 from survivor.training.capture import Capture, capture, freeze, inside_unwatched_loop, sites_of
+from survivor.training.ending import flush_everything
 from survivor.training.files import Files
 from survivor.training.graphs import Graphs
 from survivor.training.loops import Hooks
@@ -129,6 +131,7 @@ class Engine:
     def begin(self, checkpoint: Stored | None) -> None:
         """Set up hooks and RNGs before the script's first line runs."""
         loaders.install()
+        tracking.told = self._data_set_grows
         watch.install(self._trained)
         self.graphs.install()
         self.hooks.install()
@@ -148,6 +151,12 @@ class Engine:
             self.files.made_folder = self._save_start
             self._save_start()
         self._due = self.clock()
+
+    def _data_set_grows(self, path: str) -> None:
+        self.link.warn(
+            f"{path} grows in the loader's worker processes: what a data set keeps there is made anew after a kill, "
+            "which is exact only if it comes out the same (no random numbers in it)"
+        )
 
     def compile(self, source: bytes | str, filename: str, module_name: str) -> CodeType:
         """The instrumented code of a module of the user's."""
@@ -290,9 +299,11 @@ class Engine:
         """The state where an outermost training loop has ended, which no head comes after."""
         if any(past.level is None for past in self.hooks.root.ended):
             return None
+        # it is saved later, if at all, and must not know of what is printed and written until then
+        flush_everything()
         blobs: dict[str, Blob] = {}
         document = self._document([], [_ended_part(self.hooks.root, 0, blobs)])
-        return self._made(document, blobs, f"the end of the {record.site.label} loop")
+        return attachments.attached(self._made(document, blobs, f"the end of the {record.site.label} loop"))
 
     def abandoned(self, record: Record) -> None:
         """A loop was left by an exception: it can't be skipped by a resumed run."""

@@ -20,6 +20,7 @@ import contextlib
 import io
 import os
 import pathlib
+import re
 import shutil
 import sys
 import tempfile
@@ -37,11 +38,13 @@ from survivor.state import readers
 from survivor.state.scope import Scope
 from survivor.training import attachments, inputs
 from survivor.training.carry import Carrier
+from survivor.training.ending import opened_to_write
 
 _WRITING = frozenset("wax+")
 _MOST_FILES = 500
 _OPEN_PARAMETERS = ("buffering", "encoding", "errors", "newline", "closefd", "opener")
 _TEXT_OPTIONS = frozenset(_OPEN_PARAMETERS[:4])
+_NO_FILES = re.compile("/(dev(?!/shm/)|proc|sys)/")
 _real_open = builtins.open
 
 
@@ -175,6 +178,8 @@ class Files:
         reads = not _WRITING & set(mode)
         if reads:
             inputs.saw(file)
+        else:
+            opened_to_write()
         path = None
         if os.getpid() == self._pid and not (reads and self._folder is None):
             path = self._minded(file, sys._getframe(1))
@@ -277,7 +282,7 @@ class Files:
         if not isinstance(file, (str, os.PathLike)) or not isinstance(os.fspath(file), str):
             return None
         path = os.path.abspath(file)
-        if path.startswith(("/dev/", "/proc/", "/sys/")) and not path.startswith("/dev/shm/"):
+        if _NO_FILES.match(path):
             return None
         if self._folder is not None and path.startswith(self._folder):
             return None

@@ -147,11 +147,26 @@ def test_a_job_killed_behind_its_last_loop_goes_on_there(tmp_path):
     survivor(tmp_path, "run", HERE / "best_of.py", tmp_path, -1)
     records = sorted((tmp_path / "survivor-jobs/best_of/job").iterdir())
     records[-1].unlink()  # the word that it was finished
-    before = (tmp_path / "8.pt").read_bytes()
+    before, log = (tmp_path / "8.pt").read_bytes(), (tmp_path / "log.txt").read_text()
     text = survivor(tmp_path, "run", HERE / "best_of.py", tmp_path, -1)
     assert "continuing at the end of the epoch loop (step 54" in text and "trained" in text
     assert (tmp_path / "8.pt").read_bytes() == before
+    # what was written behind the loop is written again, and once
+    assert (tmp_path / "log.txt").read_text() == log and log.endswith("trained\n") and log.count("\n") == 10
     survivor(tmp_path, "export", "best_of", "last.pt")
     states = torch.load(tmp_path / "last.pt", weights_only=True)
     del states["survivor"]
     assert_same(torch.load(tmp_path / "8.pt", weights_only=True), states)
+
+
+def test_the_example_keeps_its_best_epoch(tmp_path):
+    pytest.importorskip("sklearn")
+    example = HERE.parents[1] / "examples/keep_best.py"
+    text = survivor(tmp_path, "run", "--keep-best", "min:val_loss", example)
+    losses = [line.partition(": ")[2] for line in text.splitlines() if line.startswith("epoch ")]
+    survivor(tmp_path, "export", "keep_best", "best.safetensors", "--best")
+    judged = subprocess.run(
+        [sys.executable, example, "--evaluate", tmp_path / "best.safetensors"],
+        env=ENVIRONMENT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert judged.stdout.strip() == min(losses) and losses[-1] != min(losses)

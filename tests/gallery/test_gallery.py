@@ -44,7 +44,7 @@ FAULTS = [
     # deterministic, and yet not resumed exactly
     Fault("ignored_average", "differs", "restore", KILLED, "average", "survivor.ignore()", slow=False),
     Fault("cached_function", "differs", "loss", SHOWN, "torch.randn(24, 3)", "functools.lru_cache", slow=False),
-    Fault("cache_in_worker", "differs", "batch", SHOWN, "batch", "a data set keeps what it has drawn"),
+    Fault("cache_in_worker", "differs", "batch", 10, "batch", "a data set keeps what it has drawn"),
     Fault("thread_local", "differs", "loss", SHOWN, "", "threading.local()"),
     Fault("context_variable", "differs", "loss", SHOWN, "", "a context variable"),
     Fault("environment", "differs", "loss", SHOWN, "", "os.environ"),

@@ -42,6 +42,7 @@ class Recorder:
         self.walker = Walker(self.script, self.digests)
         self.events = 0  # counted from the first line of the script: a resumed process is told where it stands
         self.steps = 0
+        self.kind = ""  # of the newest event
         self.muted = False  # while the way to a checkpoint is run again
         self.after_event: list[Any] = []
         self._saves = 0
@@ -77,6 +78,7 @@ class Recorder:
         if not self.is_ours:
             return
         self.events += 1
+        self.kind = kind
         self.steps += kind == "S"
         line: dict[str, Any] = {"k": kind, "i": self.events, "n": self.steps, "d": digest, "r": streams()}
         if shown is not None:

@@ -2,8 +2,8 @@
 
 The safe point is chosen by the number of events of the plain run. At the first head after that many, the engine is
 told to make a checkpoint. A polite signal is sent to the supervisor before, and its word awaited, so that the
-checkpoint of this very head is the one that the session ends with. A kill strikes some events after it, in the middle
-of the next iteration, when the checkpoint is durable: what has been done since must be done again.
+checkpoint of this very head is the one that the session ends with. A kill strikes when the checkpoint is durable and
+another optimizer step has been done and the next batch or loss is there: all that must be done again.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any
 from survivor.proof.tracing.record import Recorder, kill_all
 
 _PATIENCE_S = 60.0
-#: Events that a killed session still does after the checkpoint.
-AFTER_EVENTS = 2
+#: Events after the checkpoint at which a session is killed, if no optimizer has stepped by then.
+AFTER_EVENTS = 24
 
 
 class Strike:
@@ -38,6 +38,7 @@ class Strike:
         self._asked = threading.Event()
         self._sent = False
         self._kill_at: int | None = None
+        self._steps = 0  # at the checkpoint
         recorder.after_event.append(self.after_event)
 
     def wants_checkpoint(self) -> bool:
@@ -63,10 +64,15 @@ class Strike:
         if self._at is not None and self._recorder.events >= self._at and self._signal == SIGKILL:
             self._await_durable(step)
             self._kill_at = self._recorder.events + AFTER_EVENTS
+            self._steps = self._recorder.steps
 
     def after_event(self) -> None:
         """Kill, if it is time."""
-        if self._kill_at is not None and self._recorder.events >= self._kill_at:
+        if self._kill_at is None:
+            return
+        # a body may hold steps of several optimizers: what follows them belongs to the next
+        after_step = self._recorder.steps > self._steps and self._recorder.kind != "S"
+        if after_step or self._recorder.events >= self._kill_at:
             kill_all(SIGKILL)
 
     def ends(self) -> None:

@@ -17,10 +17,12 @@ import functools
 import itertools
 import multiprocessing
 import os
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 from torch.utils.data import DataLoader
+from torch.utils.data._utils import signal_handling as torch_signals
 from torch.utils.data._utils import worker as torch_worker
 
 from survivor.shield import end_by_kill
@@ -135,7 +137,15 @@ def _multi_init(original: Any, it: Any, loader: Any) -> None:
         defer(it, loader)
     else:
         original(it, loader)
-        end_by_kill(it._workers)
+        end_by_kill(it._workers, functools.partial(_unwatch, weakref.ref(it)))
+
+
+def _unwatch(reference: weakref.ref[Any]) -> None:
+    """Take an iterator's workers off the list whose deaths torch reports as errors."""
+    it = reference()
+    if it is not None and it._worker_pids_set:
+        it._worker_pids_set = False
+        torch_signals._remove_worker_pids(id(it))  # type: ignore[attr-defined]
 
 
 def defer(it: Any, loader: Any) -> None:

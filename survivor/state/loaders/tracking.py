@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -25,6 +26,14 @@ NAME = "_survivor"
 _watches: weakref.WeakKeyDictionary[DataLoader[Any], tuple[Watch, Watch]] = weakref.WeakKeyDictionary()
 
 
+def _tell_nobody(path: str) -> None:
+    """Nobody is there to be told."""
+
+
+#: Hears of a container of a data set that has grown in a loader worker, by its path; nobody can bring it back.
+told: Callable[[str], None] = _tell_nobody
+
+
 class WorkerStates:
     """The generators' states in each worker, as of its last batch that arrived, and that was consumed."""
 
@@ -36,6 +45,8 @@ class WorkerStates:
 
     def arrive(self, task: worker.Task) -> None:
         """A batch has come from its worker, perhaps before its turn."""
+        if "grown" in task.delta:
+            told(str(task.delta["grown"]))
         if task.delta:
             self.arrived[task.worker] = {**self.arrived[task.worker], **task.delta}
         self._tasks[int(task)] = (task.worker, self.arrived[task.worker])

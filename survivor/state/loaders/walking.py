@@ -98,6 +98,16 @@ def _closure(function: types.FunctionType) -> dict[Any, Any] | None:
     return values or None
 
 
+def sized(roots: dict[str, Any]) -> list[tuple[str, Any, int]]:
+    """Path, container and length of the containers below the roots that can grow: a cache may be one."""
+    return [
+        (f"{path}/{key}".lstrip("/").replace("/", "."), value, len(value))
+        for path, _, values in walk(roots)
+        for key, value in values.items()
+        if isinstance(value, (dict, list, set, deque))
+    ]
+
+
 def module_generators(roots: dict[str, Any]) -> dict[str, Any]:
     """Generators at the top of the modules that the classes and functions below the roots come from."""
     names = set()

@@ -25,7 +25,7 @@ from torch.utils.data._utils import worker as torch_worker
 from survivor.shield import shield_worker
 from survivor.state.loaders import rngs
 from survivor.state.loaders.objects import Watch
-from survivor.state.loaders.walking import module_generators
+from survivor.state.loaders.walking import module_generators, sized
 
 #: torch's own loop, kept from before `survivor.state.loaders.install` puts ours in its place.
 original_loop = torch_worker._worker_loop
@@ -81,6 +81,7 @@ class Carrier:
         self._modules: dict[str, Any] = {}
         self._sent: dict[Any, Any] = {}
         self._fetcher: Any = None
+        self._containers: list[tuple[str, Any, int]] = []
 
     def begin(self) -> None:
         """The user's ``worker_init_fn`` has run: what stands now will stand again after a restart."""
@@ -88,6 +89,7 @@ class Carrier:
         if self._watch is None:
             self._watch = Watch(self._roots, numbers=True)
             self._modules = module_generators(self._roots)
+            self._containers = sized({"dataset": self._dataset})
 
     def delta(self) -> dict[Any, Any]:
         """What has changed since the last call, by generator name or by ``(path, key)``."""
@@ -100,6 +102,10 @@ class Carrier:
         elif self._watch is not None:
             for path, key, value in self._watch.poll():
                 states[path, key] = value
+        if not self._protocol:
+            for path, container, length in self._containers:
+                if len(container) > length:
+                    states["grown"] = path
         changed = {}
         for name, state in states.items():
             if name not in self._sent or not rngs.same(self._sent[name], state):
@@ -120,7 +126,7 @@ class Carrier:
         rngs.write_global(state)
         if state.get("ended"):
             self._fetcher.ended = True
-        self._sent = dict(state)
+        self._sent = {name: value for name, value in state.items() if name != "grown"}
 
     def catch_fetchers(self) -> None:
         """Know what torch's loop fetches from; whether that has ended is not in the data set's own state."""

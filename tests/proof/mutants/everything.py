@@ -60,12 +60,15 @@ counter = make_counter()
 own_python, own_numpy, own_torch = random.Random(4), np.random.default_rng(5), torch.Generator().manual_seed(6)
 loader = DataLoader(Points(), batch_size=4, shuffle=True, num_workers=2)
 plain_loader = DataLoader(Points(), batch_size=16, shuffle=True)
-endless = iter(DataLoader(Points(), batch_size=1, shuffle=True))  # an iterator that is held, over many steps
+endless_loader = DataLoader(Points(), batch_size=1, shuffle=True)
+endless = iter(endless_loader)  # an iterator that is held, over many steps
 history = []
 recent = deque(maxlen=6)
 weights = np.ones(3)
 kinds = {"none"}
 seen = 0
+
+print("parameters:", sum(p.numel() for p in [*body.parameters(), *head.parameters()]))
 
 for _ in range(4):  # a phase of its own, before the training proper
     adam.zero_grad()
