@@ -223,6 +223,11 @@ class Replay:
                 f"{len(decoder.reordered)} set(s) iterate in another order than before: where the order matters, "
                 "use sorted(…) or a dict"
             )
+        if decoder.lost:
+            what = ", ".join(f"{count} {kind}" for kind, count in decoder.lost.most_common(5))
+            engine.link.warn(
+                f"lists and dicts of the script held objects that only its training makes, and they are lost: {what}"
+            )
         rng.write_all(decoder.value(document["rng"]))
         return result
 
