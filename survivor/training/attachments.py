@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from survivor.checkpoint.snapshot import Snapshot
 
+_MARK = "attached"
 _attach: list[Callable[[Snapshot], Snapshot]] = []
 
 
@@ -15,7 +17,9 @@ def add(attach: Callable[[Snapshot], Snapshot]) -> None:
 
 
 def attached(snapshot: Snapshot) -> Snapshot:
-    """The snapshot with all that travels with it."""
+    """The snapshot with all that travels with it, as of now; one that has it already stays as it is."""
+    if isinstance(snapshot.document, dict) and snapshot.document.get(_MARK):
+        return snapshot
     for attach in _attach:
         snapshot = attach(snapshot)
-    return snapshot
+    return replace(snapshot, document=snapshot.document | {_MARK: True})

@@ -28,8 +28,9 @@ from survivor.state.encode import Encoder
 from survivor.state.loaders import tracking
 from survivor.state.memory import Constants
 from survivor.state.scope import Scope
-from survivor.training import importer, watch
+from survivor.training import attachments, importer, watch
 from survivor.training.capture import Capture, capture, freeze, inside_unwatched_loop, sites_of
+from survivor.training.ending import flush_everything
 from survivor.training.files import Files
 from survivor.training.graphs import Graphs
 from survivor.training.loops import Hooks
@@ -298,9 +299,11 @@ class Engine:
         """The state where an outermost training loop has ended, which no head comes after."""
         if any(past.level is None for past in self.hooks.root.ended):
             return None
+        # it is saved later, if at all, and must not know of what is printed and written until then
+        flush_everything()
         blobs: dict[str, Blob] = {}
         document = self._document([], [_ended_part(self.hooks.root, 0, blobs)])
-        return self._made(document, blobs, f"the end of the {record.site.label} loop")
+        return attachments.attached(self._made(document, blobs, f"the end of the {record.site.label} loop"))
 
     def abandoned(self, record: Record) -> None:
         """A loop was left by an exception: it can't be skipped by a resumed run."""

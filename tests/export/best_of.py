@@ -27,6 +27,8 @@ def main(folder, kill_at):
             loss.backward()
             optimizer.step()
         torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, folder / f"{epoch}.pt")
+        with open(folder / "log.txt", "a") as log:
+            log.write(f"{epoch} {loss.item()}\n")
         survivor.report(val_loss=abs(epoch - 4) + 0.5, accuracy=float(epoch))
         if epoch == kill_at and not os.access(folder / "killed", os.F_OK):
             # not by open(), which survivor would take back
@@ -35,6 +37,8 @@ def main(folder, kill_at):
         if epoch == 8:
             break
     print("trained")
+    with open(folder / "log.txt", "a") as log:
+        log.write("trained\n")
 
 
 main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -147,10 +147,12 @@ def test_a_job_killed_behind_its_last_loop_goes_on_there(tmp_path):
     survivor(tmp_path, "run", HERE / "best_of.py", tmp_path, -1)
     records = sorted((tmp_path / "survivor-jobs/best_of/job").iterdir())
     records[-1].unlink()  # the word that it was finished
-    before = (tmp_path / "8.pt").read_bytes()
+    before, log = (tmp_path / "8.pt").read_bytes(), (tmp_path / "log.txt").read_text()
     text = survivor(tmp_path, "run", HERE / "best_of.py", tmp_path, -1)
     assert "continuing at the end of the epoch loop (step 54" in text and "trained" in text
     assert (tmp_path / "8.pt").read_bytes() == before
+    # what was written behind the loop is written again, and once
+    assert (tmp_path / "log.txt").read_text() == log and log.endswith("trained\n") and log.count("\n") == 10
     survivor(tmp_path, "export", "best_of", "last.pt")
     states = torch.load(tmp_path / "last.pt", weights_only=True)
     del states["survivor"]
