@@ -71,6 +71,7 @@ class Encoder:
         self.memory = Memory(self.path, self.raw_path, constants or Constants())
         self.opaque: dict[int, Any] = {}  # node number -> the object that was not carried
         self.graph_tensors: list[tuple[int, torch.Tensor]] = []
+        self.cells: dict[str, dict[int, types.CellType]] = {}  # of the closures that were met, by variable
         self._via: list[tuple[int, str]] = []
         self._memo: dict[int, int] = {}
         self._alive: list[Any] = []  # temporaries must not be freed while their id is in the memo
@@ -215,7 +216,12 @@ class Encoder:
         parts = functions.parts(value, self.scope)
         label = {"__dict__": "", "__self__": "", "func": ".func"}
         references = [[n, self.ref(part, number, label.get(n, f".{n}"))] for n, part in parts.items()]
+        self._note_cells({n[1:-1]: part for n, part in parts.items() if n.startswith("<")})
         return ["function", functions.name(value, self.scope), references]
+
+    def _note_cells(self, cells: dict[str, types.CellType]) -> None:
+        for name, cell in cells.items():
+            self.cells.setdefault(name, {})[id(cell)] = cell
 
     def _cell(self, cell: types.CellType, number: int) -> Any:
         """``["cell", content]`` or ``["cell"]`` when it is empty."""
@@ -393,6 +399,7 @@ class Encoder:
         parts = generators.parts(value, self.scope)
         if parts is None:
             return self._opaque(value, number)
+        self._note_cells(parts.get("cells", {}))
         return ["generator", generators.name(value, self.scope), self._attributes(parts, number)]
 
 

@@ -203,6 +203,9 @@ class Replay:
             for name, reference in entry["variables"]:
                 decoder.pair(reference, vars(module).get(name, MISSING))
         for entry, frame in zip(document["frames"], stack, strict=True):
+            cells = frames.find_cells(frame, [name for name, _ in entry.get("cells", ())])
+            for name, reference in entry.get("cells", ()):
+                decoder.pair(reference, cells.get(name, MISSING))
             variables = frames.read(frame)
             for name, reference in entry["variables"]:
                 decoder.pair(reference, variables.get(name, MISSING))
