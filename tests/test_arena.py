@@ -212,3 +212,19 @@ def test_the_limit_of_a_container_counts_and_files_in_its_cache_do_not(tmp_path)
     (inner / "memory.events").write_text("low 0\noom 3\noom_kill 2\n")
     assert machine.memory(tmp_path) == machine.Memory(500_000, 300_000)
     assert machine.oom_kills(tmp_path) == 2
+
+
+def test_memory_that_is_being_touched_is_not_written_to_unless_it_must_be(slots):
+    publisher = Publisher(slots)
+    publisher.publish(snapshot(1, size=1))
+    large = snapshot(2, size=4 * MB)
+    assert publisher.unprepared_bytes(large) > 0 and not publisher.has_room(large)
+    publisher.prepare(publisher.unprepared_bytes(large))
+    assert publisher.unprepared_bytes(large) > 0 and publisher.has_room(large)  # one slot holds the newest
+    publisher.publish(large)
+    assert not publisher.has_room(large)
+    publisher.prepare(publisher.unprepared_bytes(large))
+    assert publisher.unprepared_bytes(large) == 0 and publisher.has_room(large)
+    slot = next(slot for slot in publisher._slots if slot is not publisher._newest())
+    slot.being_touched = True
+    assert publisher.unprepared_bytes(large) > 0 and not publisher.has_room(large)

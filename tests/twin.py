@@ -108,7 +108,7 @@ class Place:
         source = SCRIPTS / script
         if source.is_dir():
             shutil.copytree(source, self.work, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-            self.script = "main.py"
+            self.script = next(str(each.relative_to(self.work)) for each in self.work.rglob("main.py"))
         else:
             shutil.copy(source, self.work)
             self.script = source.name
@@ -189,7 +189,7 @@ def twin(script, *kills, args=(), redone=REDONE_STEPS):
     """Run ``script`` under survivor, end it at each of ``kills`` in turn, run it to its end, and compare.
 
     Args:
-        script: name of a file in ``scripts``, or of a folder there whose ``main.py`` is run.
+        script: name of a file in ``scripts``, or of a folder there whose ``main.py`` is run, wherever it stands.
         kills: texts as `Kill` describes them, in the order of their places.
         args: of the script.
         redone: steps (backward passes, if it has no optimizer) that a session may do again at most.

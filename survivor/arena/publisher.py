@@ -63,9 +63,8 @@ class _Slot:
 
     def touch(self) -> None:
         """Let the kernel give all its pages now, and not one by one under the copy."""
-        assert self._map is not None
-        self.being_touched = True
-        self._map.touch()
+        if self._map is not None:
+            self._map.touch()
         self.being_touched = False
 
     def write(self, held: Held, index: bytes, placed: list[tuple[int, Blob]], end: int) -> None:
@@ -126,14 +125,17 @@ class Publisher:
     def unprepared_bytes(self, snapshot: Snapshot) -> int:
         """How much memory the next copy would be the first to touch, which is slow."""
         need = lay_out(snapshot)[2]
-        return need if sum(slot.capacity_bytes >= need for slot in self._slots) < 2 else 0
+        ready = [slot for slot in self._slots if slot.capacity_bytes >= need and not slot.being_touched]
+        return need if len(ready) < 2 else 0
 
     def has_room(self, snapshot: Snapshot) -> bool:
         """Whether a slot that can be used has its memory already."""
         need, newest_slot = lay_out(snapshot)[2], self._newest()
-        return any(
-            slot.capacity_bytes >= need and slot is not newest_slot and not slot.being_touched for slot in self._slots
-        )
+        with self._choosing:
+            return any(
+                slot.capacity_bytes >= need and slot is not newest_slot and not slot.being_touched
+                for slot in self._slots
+            )
 
     def prepare(self, size_bytes: int) -> None:
         """Give two slots their pages before they are used; may run in another thread, for seconds.
@@ -147,6 +149,7 @@ class Publisher:
                     continue
                 _check_memory(size_bytes - slot.capacity_bytes, _SHARE_OF_FREE)
                 slot.ensure(size_bytes)
+                slot.being_touched = True
             slot.touch()
 
     def _newest(self) -> _Slot | None:

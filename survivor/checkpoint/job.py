@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from survivor.checkpoint.envelope import Envelope, seal, unseal
+from survivor.checkpoint.envelope import Envelope, is_moment, seal, unseal
 from survivor.checkpoint.lease import this_host, this_user
 from survivor.checkpoint.names import JOB, SESSIONS, leaf, new_nonce
 from survivor.checkpoint.repository import Repository
@@ -255,6 +255,6 @@ def _text(values: dict[str, Any], key: str, where: str) -> str:
 
 def _number(values: dict[str, Any], key: str, where: str) -> float:
     value = values.get(key)
-    if type(value) not in (int, float):
-        raise FormatError(f"{where}: {key!r} is no number")
+    if not is_moment(value):
+        raise FormatError(f"{where}: {key!r} is no number that it could be")
     return value  # type: ignore[return-value]

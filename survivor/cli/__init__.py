@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import signal
 import sys
 
 import click
@@ -64,6 +65,9 @@ def cli() -> None:
 
 def main() -> None:
     """Entry of the ``survivor`` command; turns survivor's errors into a message and their exit code."""
+    # until a session hears it by itself, Ctrl-C is an ordinary death: nothing was begun, nothing need be said
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         cli(prog_name="survivor")
     except SurvivorError as error:

@@ -22,7 +22,7 @@ import torch
 
 from survivor.checkpoint.snapshot import Blob
 from survivor.errors import FormatError
-from survivor.state import atoms, functions, generators, iterators, rng, sets, tables, tensors
+from survivor.state import atoms, functions, generators, holders, iterators, readers, rng, sets, tables, tensors
 from survivor.state.encode import MODULE_PLUMBING, SKIPPED_ATTRIBUTES, is_hook_table
 from survivor.state.pairing import MISSING, Pairing
 from survivor.state.scope import Scope, class_name, find_class, is_transparent, slot_names
@@ -44,6 +44,7 @@ class Decoder(Pairing):
         users = collections.Counter(node[2].get("blob") for node in nodes if node and node[0] in ("tensor", "array"))
         self.memory = tensors.Memory(blobs, {blob for blob, count in users.items() if count > 1})
         self.missing: list[int] = []
+        self.lost: collections.Counter[str] = collections.Counter()  # what containers held and can't hold again
         self.reordered: list[int] = []  # sets that iterate in another order than they did
         self.driven = False  # something was run to put it back: what that touched must be restored again
         self._values: dict[int, Any] = {}
@@ -86,6 +87,13 @@ class Decoder(Pairing):
 
     def _list_of(self, references: list[Any]) -> list[Any]:
         return [r if type(r) is not list and type(r) is not dict else self.value(r) for r in references]
+
+    def _note_lost(self, values: list[Any], references: list[Any]) -> None:
+        """Remember what had a place in a container and can't be had again."""
+        for value, reference in zip(values, references, strict=True):
+            if value is MISSING:
+                node = self.nodes[self._number(reference)]
+                self.lost[str(node[1]).rpartition(":")[2]] += 1
 
     def _mapping(self, pairs: list[Any]) -> dict[str, Any]:
         return {name: value for name, ref in pairs if (value := self.value(ref)) is not MISSING}
@@ -131,6 +139,7 @@ class Decoder(Pairing):
         self._values[number] = target
         items = self._list_of(node[2])
         items = [target[i] if x is MISSING and i < len(target) else x for i, x in enumerate(items)]
+        self._note_lost(items, node[2])
         if len(target) != len(items) or any(a is not b for a, b in zip(list(target), items, strict=True)):
             list.__setitem__(target, slice(None), items)
         self._set_attributes(target, node[3])
@@ -156,6 +165,7 @@ class Decoder(Pairing):
         if same and all(a is b or _same_atom(a, b) for a, b in zip(live, items, strict=True)):
             return live
         cls = self._class_of(node[1], tuple)
+        self._note_lost(items, node[2])
         target = tuple.__new__(cls, items)
         if node[3]:
             self._values[number] = target
@@ -201,6 +211,7 @@ class Decoder(Pairing):
         keys = [self._key(key) for key, _ in node[2]]
         values = self._list_of([item for _, item in node[2]])
         values = [base.get(target, k, v) if v is MISSING else v for k, v in zip(keys, values, strict=True)]
+        self._note_lost(values, [item for _, item in node[2]])
         current = list(base.items(target))
         same = len(current) == len(keys) and all(
             (k is key or _same_atom(k, key)) and v is value
@@ -298,6 +309,8 @@ class Decoder(Pairing):
 
     def _make_enum(self, number: int, node: list[Any], live: Any) -> Any:
         cls = find_class(node[1])
+        if cls is not None and issubclass(cls, enum.Flag) and isinstance(node[2], int):
+            return cls(node[2])
         if cls is None or not issubclass(cls, enum.Enum) or node[2] not in cls.__members__:
             raise FormatError(f"the checkpoint names an enum member that does not exist: {node[1]} {node[2]}")
         return cls.__members__[node[2]]
@@ -395,6 +408,15 @@ class Decoder(Pairing):
 
     def _make_table(self, number: int, node: list[Any], live: Any) -> Any:
         return tables.rebuild(node[1], self._mapping(node[2]), live)
+
+    def _make_holder(self, number: int, node: list[Any], live: Any) -> Any:
+        if live is not MISSING:
+            self._values[number] = live
+        made = holders.rebuild(node[1], self._mapping(node[2]), live, MISSING)
+        return made if made is not MISSING else self._absent(number)
+
+    def _make_file(self, number: int, node: list[Any], live: Any) -> Any:
+        return readers.restore(self.value(node[1]), None if live is MISSING else live)
 
     # --- iterators --------------------------------------------------------------------------
 

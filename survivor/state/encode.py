@@ -23,9 +23,9 @@ import numpy as np
 import torch
 
 from survivor.checkpoint.snapshot import Blob
-from survivor.state import atoms, functions, generators, iterators, progress, rng, sets, tables
+from survivor.state import atoms, functions, generators, holders, iterators, progress, readers, rng, sets, tables
 from survivor.state.memory import Constants, Memory
-from survivor.state.scope import Scope, class_name, is_remade, is_transparent, slot_names
+from survivor.state.scope import Scope, attributes_of, class_name, is_at_work, is_remade, is_transparent, slot_names
 
 #: nn.Module machinery that holds no state of training: hook tables and flags that its code sets up.
 MODULE_PLUMBING = frozenset(name for name in torch.nn.Module().__dict__) - {
@@ -71,6 +71,7 @@ class Encoder:
         self.memory = Memory(self.path, self.raw_path, constants or Constants())
         self.opaque: dict[int, Any] = {}  # node number -> the object that was not carried
         self.graph_tensors: list[tuple[int, torch.Tensor]] = []
+        self.cells: dict[str, dict[int, types.CellType]] = {}  # of the closures that were met, by variable
         self._via: list[tuple[int, str]] = []
         self._memo: dict[int, int] = {}
         self._alive: list[Any] = []  # temporaries must not be freed while their id is in the memo
@@ -98,7 +99,7 @@ class Encoder:
             if method is None:
                 method = self._methods[kind] = self._method_for(kind)
             if id(value) in self._ignored:
-                method = self._remade
+                method = self._left_alone
             self.nodes[number] = method(value, number)
         return [number]
 
@@ -153,15 +154,19 @@ class Encoder:
         ):
             if issubclass(kind, classes):
                 return method
-        if kind in (torch.dtype, torch.device, torch.layout, torch.memory_format):
+        if kind in (torch.dtype, torch.device, torch.layout, torch.memory_format, torch.qscheme):
             return self._torch_constant
         if kind in (int, float, bool, str) or issubclass(kind, (int, float, str)):
             return self._opaque
         if tables.handles(kind):
             return self._table
+        if holders.handles(kind):
+            return self._holder
+        if readers.handles(kind):
+            return self._file
         if iterators.handles(kind):
             return self._iterator
-        if is_remade(kind):
+        if is_remade(kind, self.scope):
             return self._remade
         return self._object if is_transparent(kind) else self._opaque
 
@@ -171,6 +176,13 @@ class Encoder:
         """``["remade", type]``: re-execution makes it; nothing is carried, but the count of a progress bar."""
         if progress.is_tqdm(value):
             return ["progress", type(value).__name__, value.n]
+        if is_at_work(value, self.scope):
+            self.opaque[number] = value
+            return ["opaque", class_name(type(value))]
+        return ["remade", type(value).__name__]
+
+    def _left_alone(self, value: Any, number: int) -> Any:
+        """``["remade", type]``, as the user has said."""
         return ["remade", type(value).__name__]
 
     def _opaque(self, value: Any, number: int) -> Any:
@@ -204,7 +216,12 @@ class Encoder:
         parts = functions.parts(value, self.scope)
         label = {"__dict__": "", "__self__": "", "func": ".func"}
         references = [[n, self.ref(part, number, label.get(n, f".{n}"))] for n, part in parts.items()]
+        self._note_cells({n[1:-1]: part for n, part in parts.items() if n.startswith("<")})
         return ["function", functions.name(value, self.scope), references]
+
+    def _note_cells(self, cells: dict[str, types.CellType]) -> None:
+        for name, cell in cells.items():
+            self.cells.setdefault(name, {})[id(cell)] = cell
 
     def _cell(self, cell: types.CellType, number: int) -> Any:
         """``["cell", content]`` or ``["cell"]`` when it is empty."""
@@ -218,13 +235,14 @@ class Encoder:
         return ["bytearray", atoms.encode_atom(bytes(value))]
 
     def _enum(self, value: enum.Enum, number: int) -> Any:
-        """``["enum", class, name]``."""
-        return ["enum", class_name(type(value)), value.name]
+        """``["enum", class, name]``; a combination of flags has its number in the place of a name."""
+        combined = isinstance(value, enum.Flag) and value.name not in type(value).__members__
+        return ["enum", class_name(type(value)), value.value if combined else value.name]
 
     def _sequence(self, value: Any, number: int) -> Any:
         """``["list" | "tuple" | …, class or null, items, attributes]``; a deque adds ``maxlen``, a set its table."""
         base = next(b for b in (list, tuple, set, frozenset, collections.deque) if isinstance(value, b))
-        items = self._items(value, number)
+        items = self._items(base.__iter__(value), number)  # a subclass may iterate otherwise
         own = None if type(value) is base else class_name(type(value))
         node = [base.__name__, own, items, self._instance_attributes(value, number) if own else []]
         if base in (set, frozenset):
@@ -240,17 +258,19 @@ class Encoder:
     def _dict(self, value: dict[Any, Any], number: int) -> Any:
         """``["dict", class or null, [[key, value], …], attributes, default_factory]``."""
         own = None if type(value) is dict else class_name(type(value))
-        if any(type(key) is int and key >= _LEAST_ADDRESS for key in value):
+        base: Any = collections.OrderedDict if isinstance(value, collections.OrderedDict) else dict
+        items = list(base.items(value))  # a subclass may have changed what its own methods give
+        if any(type(key) is int and key >= _LEAST_ADDRESS for key, _ in items):
             self._addressed.append(number)
         pairs = [
             [
                 self.ref(key, number, f".key({i})"),
                 self.ref(item, number, f"[{key!r}]" if atoms.is_atom(key) else f"[#{i}]"),
             ]
-            for i, (key, item) in enumerate(list(value.items()))
+            for i, (key, item) in enumerate(items)
         ]
         attributes = self._instance_attributes(value, number) if own else []
-        factory = getattr(value, "default_factory", None) if own else None
+        factory = value.default_factory if isinstance(value, collections.defaultdict) else None
         return ["dict", own, pairs, attributes, self.ref(factory, number, ".default_factory")]
 
     def _object(self, value: Any, number: int) -> Any:
@@ -262,13 +282,10 @@ class Encoder:
         for base, names in SKIPPED_ATTRIBUTES.items():
             if isinstance(value, base):
                 skipped |= names
-        held = getattr(value, "__dict__", {})
+        held = attributes_of(value)
+        slots = slot_names(type(value))
         data = {k: v for k, v in held.items() if k not in skipped or (k in MODULE_PLUMBING and is_hook_table(v))}
-        for name in slot_names(type(value)):
-            try:
-                data[name] = getattr(value, name)
-            except AttributeError:
-                continue
+        data |= {name: held[name] for name in slots if name in held}
         return self._attributes(data, number)
 
     def _attributes(self, data: dict[str, Any], number: int) -> list[Any]:
@@ -350,6 +367,23 @@ class Encoder:
             return self._opaque(value, number)
         return ["table", type(value).__name__, self._attributes(parts, number)]
 
+    def _holder(self, value: Any, number: int) -> Any:
+        """``["holder", kind, parts]``: see `survivor.state.holders`."""
+        parts = holders.parts(value)
+        if parts is None:
+            return self._opaque(value, number)
+        return ["holder", holders.name(value), self._attributes(parts, number)]
+
+    def _file(self, value: Any, number: int) -> Any:
+        """``["file", parts]`` of one that is read or stands in memory: see `survivor.state.readers`."""
+        try:
+            parts = readers.parts(value)
+        except (OSError, ValueError):
+            return self._opaque(value, number)
+        if parts is None:
+            return self._remade(value, number)
+        return ["file", self.ref(parts, number, "")]
+
     # --- iterators --------------------------------------------------------------------------
 
     def _iterator(self, value: Any, number: int) -> Any:
@@ -365,6 +399,7 @@ class Encoder:
         parts = generators.parts(value, self.scope)
         if parts is None:
             return self._opaque(value, number)
+        self._note_cells(parts.get("cells", {}))
         return ["generator", generators.name(value, self.scope), self._attributes(parts, number)]
 
 
@@ -375,4 +410,5 @@ def is_hook_table(value: Any) -> bool:
 
 def is_stateful(value: Any) -> bool:
     """Whether an object offers its state through PyTorch's protocol."""
-    return callable(getattr(value, "state_dict", None)) and callable(getattr(value, "load_state_dict", None))
+    # asked of the class: an instance that makes up attributes may answer with anything
+    return all(callable(getattr(type(value), name, None)) for name in ("state_dict", "load_state_dict"))

@@ -9,6 +9,8 @@ looked up in it; nothing is called by name.
 from __future__ import annotations
 
 import collections
+import csv
+import gc
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -57,9 +59,22 @@ _INDEXED = frozenset(
 _DRAINED = frozenset(["dict_keyiterator", "dict_valueiterator", "dict_itemiterator", "set_iterator"])
 
 
+_CSV_READER = type(csv.reader([]))
+_CSV_OPTIONS = (
+    "delimiter",
+    "doublequote",
+    "escapechar",
+    "lineterminator",
+    "quotechar",
+    "quoting",
+    "skipinitialspace",
+    "strict",
+)
+
+
 def handles(kind: type) -> bool:
     """Whether instances of this class are iterators that this module can take apart."""
-    if issubclass(kind, _BaseDataLoaderIter):
+    if issubclass(kind, _BaseDataLoaderIter) or kind is _CSV_READER:
         return True
     return kind in _COMPOSED.values() or (kind.__module__ == "builtins" and kind.__name__ in _INDEXED | _DRAINED)
 
@@ -76,6 +91,8 @@ def is_fresh(value: Any) -> bool:
 
 def kind_name(value: Any) -> str:
     """The name of an iterator's kind in a document."""
+    if type(value) is _CSV_READER:
+        return "csv"
     return "loader" if isinstance(value, _BaseDataLoaderIter) else type(value).__name__
 
 
@@ -92,6 +109,10 @@ def parts(value: Any) -> dict[str, Any] | None:
                 advice="give the sampler a list of indices, or state_dict and load_state_dict",
             )
         return {"loader": loaders.owner(value), "position": position}
+    if type(value) is _CSV_READER:
+        below = [each for each in gc.get_referents(value) if hasattr(type(each), "__next__")]
+        options = {name: getattr(value.dialect, name) for name in _CSV_OPTIONS}
+        return {"arguments": (below[0],), "options": options} if len(below) == 1 else None
     try:
         reduced = value.__reduce__()
     except TypeError:
@@ -107,6 +128,8 @@ def parts(value: Any) -> dict[str, Any] | None:
 def rebuild(kind: str, values: dict[str, Any]) -> Iterator[Any] | None:
     """An iterator of that kind from the parts that were restored."""
     arguments = tuple(values["arguments"])
+    if kind == "csv":
+        return csv.reader(*arguments, **values["options"])
     if kind in _COMPOSED:
         made: Any = _COMPOSED[kind](*arguments)
     elif kind == "list_reverseiterator":

@@ -12,6 +12,7 @@ carries the digest only. A resumed run has made the data again, and is checked a
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -231,9 +232,18 @@ def bulk_digest(data: Any) -> str:
 
 
 def storage_bytes(storage: torch.UntypedStorage, start: int, stop: int) -> memoryview:
-    """Bytes of a torch storage; a view where it is in this machine's memory, else a copy."""
-    flat = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
-    return memoryview(flat[start:stop].cpu().numpy().data)
+    """Bytes of a torch storage; a view where it is in this machine's memory, else a copy.
+
+    Not by ``numpy()``: that forbids the storage for good to be resized, and a script may do that.
+    """
+    if stop <= start:
+        return memoryview(b"")
+    if storage.device.type != "cpu":
+        flat = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
+        return memoryview(flat[start:stop].cpu().numpy().data)
+    buffer: Any = (ctypes.c_ubyte * (stop - start)).from_address(storage.data_ptr() + start)
+    buffer.storage = storage  # the memory lives as long as somebody looks at it
+    return memoryview(buffer).cast("B")
 
 
 def array_bytes(array: np.ndarray[Any, Any]) -> memoryview:

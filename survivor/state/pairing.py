@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from survivor.errors import FormatError
-from survivor.state import atoms, functions, generators, iterators, rng, tables, tensors
-from survivor.state.scope import Scope, class_name, slot_names
+from survivor.state import atoms, functions, generators, holders, iterators, readers, rng, tables, tensors
+from survivor.state.scope import Scope, attributes_of, class_name
 
 #: Stands for a value that can't be had: the object was not carried and the re-run has not made it.
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "<missing>"})()
@@ -64,6 +64,7 @@ _FITS: dict[str, Callable[[list[Any], Any], bool]] = {
     "tensor": tensors.fits_tensor,
     "array": tensors.fits_array,
     "table": lambda node, live: tables.handles(type(live)) and type(live).__name__ == node[1],
+    "holder": lambda node, live: holders.handles(type(live)) and holders.name(live) == node[1],
     "bytearray": lambda node, live: type(live) is bytearray,
     "class": lambda node, live: isinstance(live, type) and class_name(live) == node[1],
     "iterator": lambda node, live: iterators.handles(type(live)) and iterators.kind_name(live) == node[1],
@@ -143,9 +144,18 @@ class Pairing:
             return reference[0]
         raise FormatError(f"not a reference: {str(reference)[:60]}")
 
+    def _held(self, reference: list[Any]) -> dict[str, Any]:
+        """A dict of plain values, which needs no pairing."""
+        found: dict[str, Any] = {}
+        for key, item in self.nodes[self._number(reference)][2]:
+            found[key] = self._held(item) if isinstance(item, list) else atoms.decode_atom(item)
+        return found
+
     def _compatible(self, node: list[Any], live: Any) -> bool:
         if node[0] == "function":
             return self.functions.same(node, live)
+        if node[0] == "file":
+            return readers.handles(type(live)) and readers.same(self._held(node[1]), live)
         if node[0] == "generator":
             return type(live) is types.GeneratorType and generators.name(live, self.scope) == node[1]
         fits = _FITS.get(node[0])
@@ -178,6 +188,8 @@ class Pairing:
                 self.pair(node[1], live.cell_contents)
         elif kind == "iterator":
             self._pair_attributes(node[2], iterators.parts(live) or {})
+        elif kind == "holder":
+            self._pair_attributes(node[2], holders.parts(live) or {})
         elif kind == "generator":
             self._pair_attributes(node[2], generators.parts(live, self.scope) or {})
 
@@ -203,14 +215,3 @@ class Pairing:
         for name, item in pairs:
             if name in live:
                 self.pair(item, live[name], least)
-
-
-def attributes_of(value: Any) -> dict[str, Any]:
-    """The attributes of an instance, from its ``__dict__`` and its slots."""
-    found = dict(getattr(value, "__dict__", {}))
-    for name in slot_names(type(value)):
-        try:
-            found[name] = getattr(value, name)
-        except AttributeError:
-            continue
-    return found

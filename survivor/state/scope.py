@@ -14,23 +14,30 @@ from __future__ import annotations
 import argparse
 import collections
 import importlib.machinery
+import inspect
 import io
+import subprocess
 import sys
 import sysconfig
 import threading
 import types
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import torch
 
 #: Packages whose instances re-execution makes again. Their state is display, I/O or configuration.
 REMADE_PACKAGES = frozenset(
     """
     logging matplotlib mpl_toolkits seaborn plotly visdom tensorboard tensorboardX wandb mlflow comet_ml
-    neptune threading multiprocessing concurrent queue asyncio socket ssl subprocess io tempfile
+    neptune clearml aim sacred swanlab loguru threading multiprocessing concurrent asyncio ssl subprocess io tempfile
     argparse rich click tqdm IPython ipykernel inspect importlib unittest pytest weakref types typing
     typing_extensions abc ast contextlib warnings string traceback linecache tokenize sys signal select
-    zipfile tarfile csv urllib http requests yaml json configparser psutil survivor absl fire docopt
-    hydra PIL cv2 h5py zmq tornado _thread _io _socket _weakref _contextvars contextvars
+    zipfile tarfile urllib http requests yaml json configparser psutil survivor absl fire docopt
+    hydra PIL cv2 h5py tornado _thread _io _weakref _contextvars contextvars
+    pyarrow tokenizers sentencepiece tiktoken spacy thinc lmdb sqlite3
     """.split()
 )
 _REMADE_PREFIXES = (
@@ -54,6 +61,9 @@ _REMADE_PREFIXES = (
     "torch.multiprocessing",
     "torch.library",
 )
+#: What is held here belongs to other processes or threads as well.
+_AT_WORK_MODULES = frozenset({"multiprocessing.queues", "multiprocessing.managers", "concurrent.futures._base"})
+_WEAK = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet)
 #: Plain holders of attributes, wherever they are defined.
 _WALKED_TYPES = (argparse.Namespace, types.SimpleNamespace)
 _REMADE_TYPES: tuple[type, ...] = (
@@ -83,12 +93,14 @@ _REMADE_TYPES: tuple[type, ...] = (
     type({}.items()),
     type(vars(collections.namedtuple("_", "field"))["field"]),
 )
+_PROJECT_MARKERS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
 _SLOT = 8
 _LIBRARY_DIRS = tuple(
     str(Path(directory))
     for name in ("stdlib", "platstdlib", "purelib", "platlib")
     if (directory := sysconfig.get_paths().get(name))
 )
+_OWN_DIR = str(Path(__file__).resolve().parent.parent)
 
 
 class Scope:
@@ -100,6 +112,8 @@ class Scope:
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
+        self._project = _project_of(self.root)
+        self._first_path = frozenset(sys.path)
         self.modules: dict[str, types.ModuleType] = {}
         self.codes: dict[str, types.CodeType] = {}
         self._names: dict[int, str] = {}
@@ -116,9 +130,18 @@ class Scope:
         text = str(path)
         if "site-packages" in path.parts or "dist-packages" in path.parts:
             return False
-        if any(text.startswith(directory + "/") for directory in _LIBRARY_DIRS):
+        if any(text.startswith(directory + "/") for directory in (*_LIBRARY_DIRS, _OWN_DIR)):
             return False
-        return self.root in path.parents
+        return any(folder in path.parents for folder in self._folders())
+
+    def _folders(self) -> Iterator[Path]:
+        """Where the user's modules are: by the script, in its project, and where the script has said so itself."""
+        yield self.root
+        if self._project is not None:
+            yield self._project
+        for entry in sys.path:
+            if entry not in self._first_path:
+                yield Path(entry or ".").resolve()
 
     def owns_class(self, cls: type) -> bool:
         """Whether a class was defined in one of the user's modules."""
@@ -151,14 +174,57 @@ class Scope:
         return self._by_name.get(name)
 
 
-def is_remade(cls: type) -> bool:
+def _project_of(root: Path) -> Path | None:
+    """The folder of the project that a script's folder is in: the nearest that is laid out as one."""
+    paths = {Path(entry).resolve() for entry in sys.path if entry}
+    for folder in root.parents:
+        if folder == Path.home() or folder.parent == folder:
+            return None
+        if folder in paths or any((folder / marker).exists() for marker in _PROJECT_MARKERS):
+            return folder
+    return None
+
+
+def is_remade(cls: type, scope: Scope) -> bool:
     """Whether instances of ``cls`` are left to re-execution without a word."""
     if issubclass(cls, _WALKED_TYPES):
         return False
     if issubclass(cls, _REMADE_TYPES):
         return True
+    if issubclass(cls, torch.nn.Module):
+        return False  # a traced graph module, whatever package makes it
+    if scope.owns_class(cls):
+        return False  # a module of the user's may bear the name of a package
     module = cls.__module__ or ""
     return module.partition(".")[0] in REMADE_PACKAGES or module.startswith(_REMADE_PREFIXES)
+
+
+def is_at_work(value: Any, scope: Scope) -> bool:
+    """Whether an object of a class that is left to re-execution has a life of its own.
+
+    Another process or a thread of the user's code goes on by itself, and what it has done can't be read: an
+    environment that is stepped through a pipe, a thread that fetches ahead.
+    """
+    if isinstance(value, _WEAK):
+        return len(value) > 0  # who is in it depends on who else is alive
+    if isinstance(value, threading.Thread):
+        target = inspect.unwrap(getattr(value, "_target", None) or _nothing)
+        code = getattr(getattr(target, "__func__", target), "__code__", None)
+        theirs = scope.owns_class(type(value)) or getattr(code, "co_filename", "") in scope.files
+        return theirs and value.is_alive()
+    if isinstance(value, subprocess.Popen):
+        return value.returncode is None and any((value.stdin, value.stdout))
+    processes = sys.modules.get("multiprocessing.process")
+    if processes is not None and isinstance(value, processes.BaseProcess):
+        return value is not processes.current_process() and value.is_alive()
+    connections = sys.modules.get("multiprocessing.connection")
+    if connections is not None and isinstance(value, connections._ConnectionBase):
+        return not value.closed
+    return type(value).__module__ in _AT_WORK_MODULES
+
+
+def _nothing() -> None:
+    """Stands for the target of a thread that has none."""
 
 
 def slot_names(cls: type) -> list[str]:
@@ -172,6 +238,24 @@ def slot_names(cls: type) -> list[str]:
             mangled = name.startswith("__") and not name.endswith("__")
             names.append(f"_{base.__name__.lstrip('_')}{name}" if mangled else name)
     return names
+
+
+def attributes_of(value: Any) -> dict[str, Any]:
+    """The attributes of an instance, from its ``__dict__`` and its slots.
+
+    Read past what the class makes of attribute access: a dict that answers for its keys raises ``KeyError``.
+    """
+    found: dict[str, Any] = {}
+    for name in ("__dict__", *slot_names(type(value))):
+        try:
+            held = object.__getattribute__(value, name)
+        except AttributeError:
+            continue
+        if name == "__dict__":
+            found |= held
+        else:
+            found[name] = held
+    return found
 
 
 def is_transparent(cls: type) -> bool:

@@ -18,6 +18,7 @@ _CONSTANTS: dict[str, type] = {
     "dtype": torch.dtype,
     "layout": torch.layout,
     "memory_format": torch.memory_format,
+    "qscheme": torch.qscheme,
 }
 
 
@@ -185,7 +186,8 @@ class Memory:
         """A new tensor of that class, in the memory that it shared with others where it did."""
         dtype, target = torch_constant("dtype", fields["dtype"]), device(fields["device"])
         if fields["stride"] is None or fields.get("conj") or fields.get("neg"):
-            made = self._host_tensor(fields).to(target)
+            lazy = bool(fields.get("conj") or fields.get("neg"))  # a copy would resolve it
+            made = self._host_tensor(fields).to(target, copy=not lazy)  # into memory of torch's own, see `_home`
         else:
             self._view(fields, self._bytes(fields))  # bounds
             home = self._home(fields, target)
@@ -226,7 +228,10 @@ class Memory:
         home = self._homes.get(name)
         if home is not None and home.bytes.device == target and home.bytes.numel() >= home.offset + len(data):
             return home
-        flat = torch.frombuffer(bytearray(data), dtype=torch.uint8) if len(data) else torch.empty(0, dtype=torch.uint8)
+        # memory of torch's own: aligned as it aligns, since kernels may mind, and resizable, since observers resize
+        flat = torch.empty(len(data), dtype=torch.uint8)
+        if len(data):
+            flat.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
         self._homes[name] = _Home(flat.to(target), 0)
         return self._homes[name]
 

@@ -80,6 +80,8 @@ def capture(
     document["iterator"] = None
     if record.iterator is not None and not record.how:
         document["iterator"] = encoder.ref(record.iterator, -1, "<iterator>")
+    for entry, frame in zip(document["frames"], (f for f in stack if f.f_code.co_name != "<module>"), strict=True):
+        entry["cells"] = _cells(encoder, frame)
     document["tracked"] = [[name, encoder.tracked(value, name)] for name, value in tracked.items()]
     document["result"] = encoder.ref(result, -1, "<result>")
     document["rng"] = encoder.ref(rng.read_all(), -1, "rng")
@@ -125,6 +127,14 @@ def _frame(encoder: Encoder, frame: FrameType, record: Record) -> dict[str, Any]
         "names": list(variables),
         "variables": encoder.namespace(carried),
     }
+
+
+def _cells(encoder: Encoder, frame: FrameType) -> list[list[Any]]:
+    """Which of the closures' cells in the document are variables of a running function."""
+    if not encoder.cells:
+        return []
+    owned = frame_access.owned_cells(frame, {name: list(cells.values()) for name, cells in encoder.cells.items()})
+    return [[name, encoder.ref(cell)] for name, cell in owned.items()]
 
 
 def _general(path: str) -> str:

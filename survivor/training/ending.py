@@ -9,8 +9,10 @@ import io
 import os
 import sys
 import traceback
+import weakref
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -67,33 +69,80 @@ def exit_code_of(error: SystemExit) -> int:
 def flush_everything() -> None:
     """Write out what the program has printed: what a checkpoint has seen is not printed again.
 
-    Python's own streams, C's ``stdout``, and, if the process has files open for writing, all of
-    its buffered files: they are not reopened where they were.
+    Python's own streams, C's ``stdout``, and all of the program's buffered files: they are not reopened
+    where they were.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
     with contextlib.suppress(Exception):
         ctypes.CDLL(None).fflush(None)
-    if _writes_files():
-        for item in gc.get_objects():
-            # type() and not isinstance(): a lazy proxy must not be woken by a look at its __class__
-            if issubclass(type(item), io.TextIOWrapper | io.BufferedWriter | io.BufferedRandom):
-                with contextlib.suppress(Exception):
-                    item.flush()
+    _streams.flush()
 
 
-def _writes_files() -> bool:
-    """Whether a regular file other than the standard streams is open for writing."""
+def opened_to_write() -> None:
+    """A file was opened for writing: it has to be found before the next flush."""
+    _streams.complete = False
+
+
+class _Streams:
+    """The buffered files that are open for writing.
+
+    Looking through all objects for them takes a good part of a second in a large program, so it is done only when
+    there may be a new one: when a file was opened, when one that is known was closed, or when the descriptors that
+    are open for writing are others than before.
+    """
+
+    def __init__(self) -> None:
+        self.complete = False
+        self._known: list[weakref.ref[Any]] = []
+        self._descriptors: set[tuple[int, int, int]] | None = None
+
+    def flush(self) -> None:
+        descriptors = _written_descriptors()
+        found = [reference() for reference in self._known]
+        gone = any(stream is None or stream.closed for stream in found)
+        if gone or not self.complete or descriptors is None or descriptors != self._descriptors:
+            found = _buffered_files() if descriptors or descriptors is None else []
+            self._known = [weakref.ref(stream) for stream in found]
+            self._descriptors, self.complete = descriptors, True
+        for stream in filter(None, found):
+            with contextlib.suppress(Exception):
+                stream.flush()
+
+
+_streams = _Streams()
+
+
+def _buffered_files() -> list[Any]:
+    wanted: dict[type, bool] = {}
+    found = []
+    for item in gc.get_objects():
+        # type() and not isinstance(): a lazy proxy must not be woken by a look at its __class__
+        kind = type(item)
+        if kind not in wanted:
+            wanted[kind] = issubclass(kind, io.TextIOWrapper | io.BufferedWriter | io.BufferedRandom)
+        if wanted[kind]:
+            with contextlib.suppress(Exception):
+                if not item.closed:
+                    found.append(item)
+    return found
+
+
+def _written_descriptors() -> set[tuple[int, int, int]] | None:
+    """Regular files other than the standard streams that are open for writing: number, device, inode."""
+    found = set()
     try:
         for name in os.listdir("/proc/self/fd"):
-            if int(name) > 2 and os.path.isfile(f"/proc/self/fd/{name}"):
+            path = f"/proc/self/fd/{name}"
+            if int(name) > 2 and os.path.isfile(path) and not os.readlink(path).startswith("/memfd:survivor-"):
                 flags = int(Path(f"/proc/self/fdinfo/{name}").read_text().split("flags:")[1].split()[0], 8)
                 if flags & os.O_ACCMODE != os.O_RDONLY:
-                    return True
+                    status = os.fstat(int(name))
+                    found.add((int(name), status.st_dev, status.st_ino))
     except (OSError, ValueError, IndexError):
-        return True  # can't tell: look for them
-    return False
+        return None  # can't tell: look for them
+    return found
 
 
 def _is_ours(entry: TracebackType) -> bool:

@@ -19,6 +19,8 @@ import builtins
 import contextlib
 import io
 import os
+import pathlib
+import re
 import shutil
 import sys
 import tempfile
@@ -32,12 +34,17 @@ from typing import Any
 import torch
 
 from survivor.checkpoint.snapshot import Blob, Snapshot
+from survivor.state import readers
 from survivor.state.scope import Scope
 from survivor.training import attachments, inputs
 from survivor.training.carry import Carrier
+from survivor.training.ending import opened_to_write
 
 _WRITING = frozenset("wax+")
 _MOST_FILES = 500
+_OPEN_PARAMETERS = ("buffering", "encoding", "errors", "newline", "closefd", "opener")
+_TEXT_OPTIONS = frozenset(_OPEN_PARAMETERS[:4])
+_NO_FILES = re.compile("/(dev(?!/shm/)|proc|sys)/")
 _real_open = builtins.open
 
 
@@ -172,13 +179,16 @@ class Files:
         reads = not _WRITING & set(mode)
         if reads:
             inputs.saw(file)
-        if (reads and self._folder is None) or os.getpid() != self._pid:
-            return _real_open(file, mode, *args, **kwargs)
-        path = self._minded(file, sys._getframe(1))
+        else:
+            opened_to_write()
+        path = None
+        if os.getpid() == self._pid and not (reads and self._folder is None):
+            path = self._minded(file, sys._getframe(1))
+        if reads:
+            found = file if path is None else self._shadows.get(path, file)
+            return self._open_to_read(found, mode, args, kwargs, sys._getframe(1))
         if path is None:
             return _real_open(file, mode, *args, **kwargs)
-        if reads:
-            return _real_open(self._shadows.get(path, file), mode, *args, **kwargs)
         if self._folder is not None:
             shadow = self._shadow(path, keep="w" not in mode and "x" not in mode)
             opened = _real_open(shadow, mode.replace("x", "w"), *args, **kwargs)
@@ -190,6 +200,18 @@ class Files:
         self._written.pop(path, None)
         self._written[path] = reference_to(opened)
         return opened
+
+    def _open_to_read(self, file: Any, mode: str, args: Any, kwargs: Any, frame: Any) -> Any:
+        """A file to read; one that tells its position where the user's code reads text."""
+        if frame.f_code.co_filename == pathlib.Path.open.__code__.co_filename:
+            frame = frame.f_back
+        theirs = frame is not None and frame.f_code.co_filename in self._scope.files
+        options = dict(zip(_OPEN_PARAMETERS, args, strict=False)) | kwargs
+        if not theirs or "b" in mode or not isinstance(file, (str, os.PathLike)) or not options.keys() <= _TEXT_OPTIONS:
+            return _real_open(file, mode, *args, **kwargs)
+        if options.pop("buffering", -1) != -1:
+            return _real_open(file, mode, *args, **kwargs)
+        return readers.open_text(_real_open(file, "rb"), mode, **options)
 
     def _cut(self, path: str) -> None:
         """Take back what was appended after the checkpoint."""
@@ -261,7 +283,7 @@ class Files:
         if not isinstance(file, (str, os.PathLike)) or not isinstance(os.fspath(file), str):
             return None
         path = os.path.abspath(file)
-        if path.startswith(("/dev/", "/proc/", "/sys/")):
+        if _NO_FILES.match(path):
             return None
         if self._folder is not None and path.startswith(self._folder):
             return None

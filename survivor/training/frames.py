@@ -24,6 +24,7 @@ closure lives in a cell, is always checked, and is really unbound on every versi
 import ctypes
 import gc
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from dis import Instruction
 from inspect import CO_OPTIMIZED
@@ -39,6 +40,7 @@ _CLEAR_MISSING = 1  # second argument of PyFrame_LocalsToFast: what the dict lac
 # References to a frame's dict that no script holds: the frame's, our variable's and that of getrefcount's
 # argument.
 _FRAME_AND_WE = 3
+_EMPTY = object()
 
 
 def variable_names(code: CodeType) -> tuple[str, ...]:
@@ -123,6 +125,52 @@ def cells_of(generator: "GeneratorType[Any, Any, Any]") -> dict[str, CellType] |
     if not names or not cells:
         return {} if not names else None
     return dict(zip(names, cells[shared - len(names) :], strict=True)) if len(cells) == shared else None
+
+
+def owned_cells(frame: FrameType, candidates: dict[str, list[CellType]]) -> dict[str, CellType]:
+    """Those of some closures' cells, by variable, that are the variables of this very frame.
+
+    A cell of an earlier call may hold the same value, so the frame's variable is set to something unique and back.
+    """
+    held = read(frame)
+    shared = {*frame.f_code.co_cellvars, *frame.f_code.co_freevars}
+    likely = {
+        name: [cell for cell in cells if _content(cell) is held[name]]
+        for name, cells in candidates.items()
+        if name in held and name in shared
+    }
+    likely = {name: cells for name, cells in likely.items() if cells}
+    if not likely or threading.active_count() > 1:  # another thread might see what is not meant for it
+        return {name: cells[0] for name, cells in likely.items() if len(cells) == 1}
+    markers: dict[str, object] = {name: object() for name in likely}
+    write(frame, markers, set())
+    try:
+        return {name: cell for name, cells in likely.items() for cell in cells if _content(cell) is markers[name]}
+    finally:
+        write(frame, {name: held[name] for name in markers}, set())
+
+
+def find_cells(frame: FrameType, names: Iterable[str]) -> dict[str, CellType]:
+    """The cells of a frame's shared variables; searches all objects for them, which takes some milliseconds."""
+    shared = {*frame.f_code.co_cellvars, *frame.f_code.co_freevars}
+    held = read(frame)
+    markers: dict[str, object] = {name: object() for name in names if name in shared}
+    if not markers:
+        return {}
+    write(frame, markers, set())
+    try:
+        holders = [each for each in gc.get_referrers(*markers.values()) if type(each) is CellType]
+        by_marker = {id(_content(cell)): cell for cell in holders}
+        return {name: by_marker[id(marker)] for name, marker in markers.items() if id(marker) in by_marker}
+    finally:
+        write(frame, {n: held[n] for n in markers if n in held}, {n for n in markers if n not in held})
+
+
+def _content(cell: CellType) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return _EMPTY
 
 
 def _write_back(frame: FrameType, values: dict[str, object], delete: set[str]) -> None:

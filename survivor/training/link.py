@@ -97,11 +97,13 @@ class Link:
         """
         if self.is_forked:
             return
+        # how the script started, and checkpoints at every safe point, count only when they are durable
+        wait = needed or snapshot.step == 0 or self.start.every_s == 0
+        if self._publisher is not None and not (final or wait or self._is_prepared(self._publisher, snapshot)):
+            return
         flush_everything()
         snapshot = attachments.attached(snapshot)
         begin = time.monotonic()
-        # how the script started, and checkpoints at every safe point, count only when they are durable
-        wait = needed or snapshot.step == 0 or self.start.every_s == 0
         if self._publisher is not None and not self._orphaned:
             try:
                 held = self._publish(self._publisher, snapshot, must=final or wait)
@@ -118,10 +120,6 @@ class Link:
 
     def _publish(self, publisher: Publisher, snapshot: Snapshot, *, must: bool) -> Held | None:
         """Copy into a slot; None if that must wait for a later safe point, or the supervisor is gone."""
-        if not must and publisher.unprepared_bytes(snapshot) > _SLOW_TO_TOUCH_BYTES:
-            self._prepare(publisher, publisher.unprepared_bytes(snapshot))
-            if not publisher.has_room(snapshot):
-                return None
         while not self._orphaned:
             try:
                 return publisher.publish(snapshot)
@@ -133,6 +131,14 @@ class Link:
                 self._send(SaveFailed(reason=f"{type(error).__name__}: {error}"))
                 return None
         return None
+
+    def _is_prepared(self, publisher: Publisher, snapshot: Snapshot) -> bool:
+        """Whether there is a slot whose memory was touched; a thread touches it otherwise, which takes a while."""
+        size_bytes = publisher.unprepared_bytes(snapshot)
+        if size_bytes <= _SLOW_TO_TOUCH_BYTES:
+            return True
+        self._prepare(publisher, size_bytes)
+        return publisher.has_room(snapshot)
 
     def _announce(self, held: Held, seconds: float, *, final: bool, wait: bool) -> bool:
         """Tell the parent; with ``wait`` until it is durable. False if the supervisor died meanwhile."""

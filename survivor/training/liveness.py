@@ -58,6 +58,7 @@ _SWALLOWERS = frozenset(
 _FAST = re.compile(r"(LOAD|STORE|DELETE)_FAST(_AND_CLEAR)?")
 _NO_MEANING = frozenset({"PUSH_NULL", "PRECALL", "EXTENDED_ARG"})
 _OF_SOME_OBJECT = re.compile(r"ATTR|METHOD|IMPORT")
+_NO_GLOBAL = re.compile(r"^STORE_|ATTR|METHOD")
 
 
 def live_variables(code: CodeType, lasti: int, *, withs_swallow: bool = True) -> frozenset[str]:
@@ -228,9 +229,11 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 @per_code
 def _read_elsewhere(code: CodeType, *others: CodeType) -> frozenset[str] | None:
     """Names that other codes than the top level of `code` mention but for storing; None if it may be any."""
-    mentions = [_mentioned(nested) for top in (code, *others) for nested in _nested(top)]
+    # in the module's own functions an attribute of that name is no global: ``self.q`` is not ``q``
+    mentions = [_named(nested) for nested in _nested(code)]
     for other in others:
         if other is not code:
+            mentions += [_mentioned(nested) for nested in _nested(other)]
             # ``from m import *`` reads every global of m.
             mentions.append(None if ("*",) in other.co_consts else _mentioned(other))
     found = set[str]()
@@ -239,6 +242,14 @@ def _read_elsewhere(code: CodeType, *others: CodeType) -> frozenset[str] | None:
             return None
         found |= names
     return frozenset(found)
+
+
+@per_code
+def _named(code: CodeType) -> frozenset[str] | None:
+    if _looks_at_globals(code):
+        return None
+    named = (each for each in dis.get_instructions(code) if each.opcode in dis.hasname)
+    return frozenset(each.argval for each in named if not _NO_GLOBAL.search(each.opname))
 
 
 @per_code

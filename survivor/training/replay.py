@@ -203,6 +203,9 @@ class Replay:
             for name, reference in entry["variables"]:
                 decoder.pair(reference, vars(module).get(name, MISSING))
         for entry, frame in zip(document["frames"], stack, strict=True):
+            cells = frames.find_cells(frame, [name for name, _ in entry.get("cells", ())])
+            for name, reference in entry.get("cells", ()):
+                decoder.pair(reference, cells.get(name, MISSING))
             variables = frames.read(frame)
             for name, reference in entry["variables"]:
                 decoder.pair(reference, variables.get(name, MISSING))
@@ -219,6 +222,11 @@ class Replay:
             engine.link.warn(
                 f"{len(decoder.reordered)} set(s) iterate in another order than before: where the order matters, "
                 "use sorted(…) or a dict"
+            )
+        if decoder.lost:
+            what = ", ".join(f"{count} {kind}" for kind, count in decoder.lost.most_common(5))
+            engine.link.warn(
+                f"lists and dicts of the script held objects that only its training makes, and they are lost: {what}"
             )
         rng.write_all(decoder.value(document["rng"]))
         return result

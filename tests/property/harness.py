@@ -253,7 +253,7 @@ class _Link:
     """The `Link` of the engine; `_Run.note` is something else than the link's."""
 
     def __init__(self, run: _Run) -> None:
-        self.save, self.leave, self.refuse, self.warn = run.save, run.leave, run.refuse, run.warn
+        self.save, self.leave, self.refuse, self.warn, self.beat = run.save, run.leave, run.refuse, run.warn, run.beat
         self.note = run.note_
 
 

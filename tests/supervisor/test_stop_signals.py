@@ -200,3 +200,34 @@ def test_waiting_for_another_session_can_be_ended(work):
     assert "waiting for session 1" in second.process.stderr.readline()
     second.send(signal.SIGTERM)
     assert second.end()[0] == 3
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_before_anything_was_begun_is_an_ordinary_death_and_touches_nothing(work, name):
+    script = work.write(COUNT)
+    run = work.start(script, 5)
+    os.kill(run.process.pid, getattr(signal, name))  # Python itself is still starting
+    code, _out, _err = run.end()
+    assert code in (-getattr(signal, name), 1, 0, 75)  # 1: Python's own answer to SIGINT while it starts
+    assert code in (0, 75) or not (work.folder / "survivor-jobs").exists()
+
+
+def test_what_a_signal_does_at_any_moment_of_a_session_is_one_of_three_things(work):
+    """The session saves (75), was finished (0), or had not begun; and it goes on from there."""
+    import random
+    import subprocess
+
+    chance = random.Random(5)
+    script = work.write(COUNT)
+    for number in range(12):
+        run = work.start("--job", f"j{number}", script, 20)
+        try:
+            run.process.wait(chance.uniform(0, 1.5))
+        except subprocess.TimeoutExpired:
+            run.send(chance.choice([signal.SIGTERM, signal.SIGINT, signal.SIGHUP]))
+        code, _out, err = run.end()
+        begun = (work.folder / "survivor-jobs" / f"j{number}").exists()
+        assert code in (0, 75) or (not begun and code < 0) or (code == 1 and "KeyboardInterrupt" in err), (code, err)
+        assert code != 75 or "survivor run" in err
+        code, out, err = work.run("--job", f"j{number}", script, 20)
+        assert code == 0 and (out.split()[-1:] == ["done"] or "is finished" in err), err

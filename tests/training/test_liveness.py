@@ -562,6 +562,7 @@ def test_a_name_that_other_code_reads_is_not_dead():
     assert dead_at_head(LOOP + method) == {"out", "A"}
     assert dead_at_head(LOOP, "from main import loss\n") == {"out"}
     assert dead_at_head(LOOP, "def late():\n    import main\n    return main.out\n") == {"loss"}
+    assert dead_at_head(LOOP + "def show(model):\n    return model.loss\n") == {"out", "loss", "show"}
     storing = "out = 1\nclass A:\n    def __init__(self):\n        self.loss = 1\n"
     assert dead_at_head(LOOP, storing) == {"out", "loss"}
 

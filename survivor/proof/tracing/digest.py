@@ -67,7 +67,8 @@ def tensor_bytes(value: Any) -> tuple[str, Any]:
         value = value.to_dense()
     if value.is_quantized:
         value = value.dequantize()
-    flat = value.resolve_conj().resolve_neg().cpu().contiguous().reshape(-1)
+    # a copy, since numpy() forbids a storage for good to be resized
+    flat = value.resolve_conj().resolve_neg().cpu().contiguous().reshape(-1).clone()
     return header, flat.view(torch.uint8).numpy().data if flat.numel() else b""
 
 

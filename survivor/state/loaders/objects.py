@@ -231,7 +231,7 @@ def _digest(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         if value.layout is not torch.strided or value.is_quantized:
             return None
-        return _digest(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return _digest(value.detach().cpu().contiguous().flatten().clone().view(torch.uint8).numpy())
     if isinstance(value, np.ndarray):
         if value.dtype.hasobject:
             return None

@@ -1,0 +1,116 @@
+"""Objects of libraries that hold state behind an interface of their own: taken apart and filled in place.
+
+What is here is no ``state_dict`` and no set of attributes: queues keep locks beside their items, a scripted
+module keeps its parameters in C++, a compiled one wraps the module that it was made of, and shared memory
+is reached through ``multiprocessing``'s own objects.
+"""
+
+from __future__ import annotations
+
+import array
+import queue
+import struct
+import sys
+from typing import Any
+
+import torch
+
+_QUEUES: tuple[type, ...] = (queue.Queue, queue.LifoQueue, queue.PriorityQueue)
+_PLAIN = (int, float, bool, str, list, dict, tuple, type(None))
+#: Attributes of a scripted module that belong to its machinery.
+_SCRIPT_MACHINERY = frozenset({"training", "_is_full_backward_hook"})
+
+
+def handles(kind: type) -> bool:
+    """Whether instances of a class are taken apart here."""
+    return kind in _QUEUES or kind in (array.array, struct.Struct) or _name(kind) != ""
+
+
+def name(value: Any) -> str:
+    """The name of an object's kind in a document."""
+    kind = type(value)
+    return _name(kind) or kind.__name__
+
+
+def _name(kind: type) -> str:
+    if issubclass(kind, torch.jit.ScriptModule):
+        return "script"
+    if kind.__name__ == "OptimizedModule" and kind.__module__.startswith("torch._dynamo"):
+        return "compiled"
+    shared = sys.modules.get("multiprocessing.sharedctypes")
+    if shared is not None and issubclass(kind, shared.SynchronizedBase):
+        return "shared"
+    return ""
+
+
+def parts(value: Any) -> dict[str, Any] | None:
+    """What the object holds; ``None`` if it won't say."""
+    kind = name(value)
+    if kind == "script":
+        return _script_parts(value)
+    if kind == "compiled":
+        return {"module": value._orig_mod}
+    if kind == "shared":
+        held = value.get_obj()
+        return {"value": held.value} if hasattr(held, "value") else {"items": list(held)}
+    if isinstance(value, array.array):
+        return {"typecode": value.typecode, "bytes": value.tobytes()}
+    if isinstance(value, struct.Struct):
+        return {"format": value.format}
+    return {"items": list(value.queue), "maxsize": value.maxsize, "unfinished": value.unfinished_tasks}
+
+
+def _script_parts(value: Any) -> dict[str, Any]:
+    attributes: dict[str, Any] = {}
+    for path, module in value.named_modules():
+        concrete = getattr(module, "_concrete_type", None)
+        names = concrete.get_attributes() if concrete is not None else {}
+        for attribute in names:
+            held = getattr(module, attribute, None)
+            if attribute not in _SCRIPT_MACHINERY and isinstance(held, _PLAIN):
+                attributes[f"{path}:{attribute}"] = held
+    return {
+        "tensors": dict(value.named_parameters(remove_duplicate=False))
+        | dict(value.named_buffers(remove_duplicate=False)),
+        "training": {path: module.training for path, module in value.named_modules()},
+        "attributes": attributes,
+    }
+
+
+def rebuild(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any:
+    """The object with what it held: ``live`` filled in place, or a new one; ``missing`` where there is no way."""
+    if kind == "Struct":
+        return live if live is not missing and live.format == values["format"] else struct.Struct(values["format"])
+    if kind == "array":
+        fits = live is not missing and live.typecode == values["typecode"]
+        target = live if fits else array.array(values["typecode"])
+        del target[:]
+        target.frombytes(values["bytes"])
+        return target
+    made = {each.__name__: each for each in _QUEUES}.get(kind)
+    if made is not None:
+        target = made(values["maxsize"]) if live is missing else live
+        target.queue.clear()
+        target.queue.extend(values["items"])
+        target.unfinished_tasks = values["unfinished"]
+        return target
+    if live is missing:
+        return missing
+    if kind == "script":
+        _fill_script(live, values)
+    elif kind == "shared":
+        held = live.get_obj()
+        if "value" in values:
+            held.value = values["value"]
+        else:
+            held[:] = values["items"]
+    return live  # a compiled module was filled through the module in it
+
+
+def _fill_script(live: Any, values: dict[str, Any]) -> None:
+    modules = dict(live.named_modules())
+    for path, training in values["training"].items():
+        modules[path].training = training
+    for place, held in values["attributes"].items():
+        path, _, attribute = place.rpartition(":")
+        setattr(modules[path], attribute, held)

@@ -1,0 +1,35 @@
+"""Libraries' objects that hold state behind an interface of their own, files that are read, and what can't be carried."""
+
+import pytest
+from twin import Place, check, twins
+
+TWINS = [
+    *twins(
+        "reads_files.py", fast="S4, S22, S41 TERM, S60", slow="S1, S9, S10, S18, S19, S35, S36, S45, S48, S49, S57, S65"
+    ),
+    *twins("held_things.py", fast="S5, S14 TERM", slow="S1, S4, S8, S12, S19, S23"),
+    *twins("traced_modules.py", fast="S6, S12, S26 TERM", slow="S1, S5, S8, S9, S16, S17, S24, S25, S31"),
+    *twins("python_objects.py", fast="S4, S10 TERM", slow="S1, S3, S7, S8, S12"),
+    *twins("delegating.py", fast="S6, S18 TERM", slow="S1, S5, S13, S14, S20, S21, S28"),
+    *twins("project_folder", fast="S4, S9 TERM", slow="S1, S7, S8, S14, S20"),
+]
+
+
+@pytest.mark.parametrize("case", TWINS)
+def test_a_killed_run_equals_the_plain_one(case):
+    check(case)
+
+
+@pytest.mark.parametrize(
+    "script, named",
+    [("other_processes.py", "ours (multiprocessing.connection.Connection)"), ("fetches_ahead.py", "__main__.Ahead")],
+)
+def test_what_has_a_life_of_its_own_is_named_before_training_goes_on(script, named):
+    place = Place(script)
+    try:
+        session = place.survive()
+        assert session.code == 5
+        assert named in session.err
+        assert len(session.events) <= 2
+    finally:
+        place.remove()
