@@ -63,7 +63,7 @@ class Divergence:
     @property
     def at_step(self) -> int:
         """The optimizer step that it happened in, from 1."""
-        return self.step + (self.kind in "DBG" and self.stage not in ("output", "files"))
+        return self.step + (self.kind in ("D", "B", "G") and self.stage not in ("output", "files"))
 
 
 STAGES = {"D": "batch", "B": "loss", "G": "loss", "S": "step"}
@@ -261,6 +261,10 @@ def restored(saved: tuple[Mark, State], mark: Mark, state: State) -> Divergence 
     """The state right after a restore against the live run's at that safe point."""
     live, before = saved
     leaves, soft = differing(before, state)
+    # a flag of the process may be set by the script before it counts: it is compared at the events
+    flags = [leaf for leaf in leaves if leaf.expected_key.startswith("process|")]
+    leaves = [leaf for leaf in leaves if leaf not in flags]
+    soft += [leaf.path for leaf in flags]
     streams = [name for name in live.streams if live.streams[name] != mark.streams.get(name)]
     if not leaves and not streams:
         return None

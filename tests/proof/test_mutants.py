@@ -4,7 +4,7 @@ import pytest
 from mutating import Bench
 
 #: The others are slow ones.
-QUICK = ("torch_stream", "optimizer_states_swapped", "sampler_one_back", "gradients")
+QUICK = ("torch_stream", "optimizer_states_swapped")
 
 
 @pytest.fixture(scope="module")

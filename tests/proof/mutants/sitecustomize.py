@@ -1,6 +1,9 @@
 """Mutants of survivor: each leaves out, or puts back wrongly, one piece of the state that a resumed run needs.
 
 ``SURVIVOR_MUTANT`` names one. It is read here and nowhere else; survivor itself knows nothing of mutants.
+
+Not here, since nothing comes out different: a training loop that had ended is run again in the replay (it ends as it
+did, from the same seeds), and the random streams at the making of an iterator that draws nothing then.
 """
 
 import importlib.machinery
@@ -93,14 +96,9 @@ _advanced(1, "sampler_one_further")
 _advanced(-1, "sampler_one_back")
 
 
-@mutant("survivor.state.loaders.positions")
-def sampler_states(positions):
-    original = positions._as_at_making
-
-    def without(tracker, state):
-        return None if state["consumed"] else original(tracker, state)
-
-    positions._as_at_making = without
+@mutant("survivor.state.loaders.streams")
+def sampler_states(streams):
+    streams.Stream.set_states = lambda self, states: None
 
 
 @mutant("survivor.state.iterators")
@@ -139,11 +137,6 @@ def outer_level(replay):
         return restore(self, record, document, blobs)
 
     replay.Replay._restore = left_out
-
-
-@mutant("survivor.training.replay")
-def ended_loop_runs_again(replay):
-    replay.Replay.skips = lambda self, record: False
 
 
 # --- model, optimizer, scheduler ----------------------------------------------------------------------
