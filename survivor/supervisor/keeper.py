@@ -45,6 +45,7 @@ _RETRY_S, _LONGEST_RETRY_S = 15.0, 600.0
 _GUESSED_BYTES_PER_S = 100e6
 _FIXED_S = 0.2
 _MOST_DEATHS = 3
+_REAP_S = 1.0
 
 
 @dataclass(kw_only=True)
@@ -141,8 +142,7 @@ class Keeper:
         for lane in (self._store, self._spool):
             self._give_up(lane)
         for peer in self._left:
-            if peer.has_ended:
-                peer.reap()
+            peer.reap_soon(_REAP_S)
         for fd in self.fds:
             os.close(fd)
 

@@ -105,6 +105,12 @@ class Peer:
         self.socket.close()
         self._ended_channel = True
 
+    def reap_soon(self, seconds: float) -> None:
+        """Reap what was killed, unless it takes longer: on a hung mount it ends when that answers."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+            self.reap()
+
     def abandon(self) -> None:
         """Kill everything and reap: for the way out of an error of ours."""
         if self._process.returncode is None:
