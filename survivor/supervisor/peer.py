@@ -13,7 +13,6 @@ from typing import Any
 from survivor.channel import Decoder, Message, encode
 from survivor.supervisor.signals import STOP_SIGNALS
 
-
 _SEND_S = 3.0
 
 
