@@ -61,7 +61,10 @@ def open_session(
     Raises:
         SurvivorError: the job could not be begun, by the class that says why.
     """
-    for line in places.Place().check(options.store):
+    place = places.Place()
+    for line in place.check(options.store):
+        console.warn(line)
+    for line in place.note(options.store):
         console.say(line)
     job = open_job(options, source, console, inbox.wait)
     if job is None:
