@@ -57,7 +57,6 @@ FAULTS = [
     Fault("appended_file", "differs", "step", SHOWN, "optimizer.param_groups[0]['lr']", "appended to"),
     Fault("database", "differs", "step", SHOWN, "optimizer.param_groups[0]['lr']", "a database"),
     Fault("other_process", "differs", "step", SHOWN, "optimizer.param_groups[0]['lr']", "another process"),
-    Fault("file_iterator", "differs", "loss", SHOWN, "", "open file"),
     Fault("results_by_shell", "differs", "files", 0, "results.dat", "another process"),
     Fault("printed_count", "differs", "output", 0, "", "functools.lru_cache"),
     Fault("lock_file", "differs", "crash", 0, "another process trains here", "another process"),
