@@ -73,6 +73,10 @@ class Pulse:
         """What there is now."""
         return Beats(int(self._view[0]), self._view[1], self._view[2])
 
-    def close(self) -> None:
-        """Let the memory go."""
+    def __enter__(self) -> Pulse:
+        """At the end of the block the memory is let go."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let it go."""
         os.close(self.fd)

@@ -23,6 +23,8 @@ FILE_MAX_BYTES = 256 << 20
 HEAD_MAX_BYTES = 16 << 20
 BODY_MAX_BYTES = 256 << 20
 NESTING_MAX = 500
+#: Seconds since 1970 that a clock may show (the year 5138); later ones make the library's own functions fail.
+MOMENT_MAX_S = 1e11
 
 _COMPRESS_FROM_BYTES = 64 << 10
 _SEAL_BYTES = len('{"sha256": ""}\n') + 64
@@ -130,6 +132,11 @@ def _split(content: memoryview) -> tuple[bytes, bytes, memoryview | None]:
     packed = content[len(first) + 1 : -1]
     ended = len(content) > len(first) + 1 and content[-1] == ord("\n")
     return first, newline, packed if ended else None
+
+
+def is_moment(value: object) -> bool:
+    """Whether this is a number that can be a time: JSON knows whole numbers of any length, and 1e999."""
+    return type(value) in (int, float) and -MOMENT_MAX_S < value < MOMENT_MAX_S  # type: ignore[operator]
 
 
 def dump(value: Json, where: str) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from survivor.checkpoint.envelope import Envelope, seal, unseal
+from survivor.checkpoint.envelope import Envelope, is_moment, seal, unseal
 from survivor.checkpoint.lease import this_host, this_user
 from survivor.checkpoint.names import JOB, SESSIONS, leaf, new_nonce
 from survivor.checkpoint.repository import Repository
@@ -20,6 +20,7 @@ from survivor.errors import FormatError, NewerFormatError, StoreError
 from survivor.store.base import AbsentError
 
 _RECORD = re.compile(r"(\d{6,10})-[0-9a-f]{8}\.json")
+_SESSION_OR_END = re.compile(r"(\d{6,10})(?:\.end)?\.json")
 _SESSION = re.compile(r"(\d{6,10})\.json")
 _ATTEMPTS = 100
 
@@ -91,7 +92,11 @@ class JobRecord:
             except (FormatError, AbsentError) as error:
                 damaged = damaged or error
         if damaged is not None:
-            raise FormatError(f"no record of job {repository.job!r} is whole: {damaged}") from damaged
+            raise FormatError(
+                f"no record of job {repository.job!r} is whole: {damaged}",
+                advice="its hash seed is in there, without which it can't go on exactly; --fresh starts over and "
+                "keeps the old folder aside",
+            ) from damaged
         return None
 
 
@@ -128,7 +133,8 @@ class SessionRecord:
         Raises:
             StoreError: the store refused.
         """
-        number = max((number for number, _ in _numbered(repository, SESSIONS, _SESSION)), default=0)
+        # an end may have arrived without its beginning: its number is taken, or its file would be this one's end
+        number = max((number for number, _ in _numbered(repository, SESSIONS, _SESSION_OR_END)), default=0)
         for _ in range(_ATTEMPTS):
             number += 1
             record = cls(
@@ -249,6 +255,6 @@ def _text(values: dict[str, Any], key: str, where: str) -> str:
 
 def _number(values: dict[str, Any], key: str, where: str) -> float:
     value = values.get(key)
-    if type(value) not in (int, float):
-        raise FormatError(f"{where}: {key!r} is no number")
+    if not is_moment(value):
+        raise FormatError(f"{where}: {key!r} is no number that it could be")
     return value  # type: ignore[return-value]

@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from survivor.checkpoint.envelope import seal, unseal
+from survivor.checkpoint.envelope import is_moment, seal, unseal
 from survivor.checkpoint.names import LEASES, leaf
 from survivor.errors import FormatError, JobRunningError, NewerFormatError
 from survivor.store.base import AbsentError, Entry, Store
@@ -27,6 +27,8 @@ from survivor.store.base import AbsentError, Entry, Store
 TTL_S = 300.0
 REFRESH_S = 60.0  # a holder that lives should give a sign this often
 
+#: Larger process numbers no kernel has; to ask for one is an error of its own.
+_MOST = {"pid": (1 << 31) - 1}
 _CLAIM = re.compile(r"(\d{8,12})(\.beat|\.end)?\.json")
 
 
@@ -233,7 +235,7 @@ def _last_seen(store: Store, place: str, token: int) -> float:
             "lease-beat", f"{token:08d}.beat", store.get(f"{place}.beat.json"), f"{place}.beat.json"
         )
         seconds = beat.head.get("time")
-        return float(seconds) if isinstance(seconds, (int, float)) else 0.0
+        return float(seconds) if is_moment(seconds) else 0.0  # type: ignore[arg-type]
     return 0.0
 
 
@@ -245,6 +247,8 @@ def _parsed(head: dict[str, Any], seen: float) -> Holder | None:
         value = head.get(item.name)
         kinds = {"int": (int,), "float": (int, float), "str": (str,)}[str(item.type)]
         if not isinstance(value, kinds) or isinstance(value, bool):
+            return None
+        if not isinstance(value, str) and not (is_moment(value) and 0 <= value <= _MOST.get(item.name, value)):
             return None
         values[item.name] = value[:200] if isinstance(value, str) else value
     return Holder(**values, seen=max(seen, values["since"]))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from survivor.checkpoint import pack
-from survivor.checkpoint.envelope import Envelope, seal, unseal
+from survivor.checkpoint.envelope import Envelope, is_moment, seal, unseal
 from survivor.checkpoint.names import Stamp, parse_stamp
 from survivor.checkpoint.snapshot import Json
 from survivor.errors import FormatError
@@ -136,7 +136,7 @@ def _head(stamp: Stamp, head: dict[str, Any], where: str) -> Head:
         stamp=stamp,
         session=_count(head.get("session"), where, "session"),
         position=_typed(head.get("position"), str, where, "position"),
-        time=_number(head.get("time"), where, "time"),
+        time=_moment(head.get("time"), where),
         metrics={name: _number(value, where, "metrics") for name, value in metrics.items()},
         origin=_typed(head.get("origin"), dict, where, "origin"),
         size_bytes=_count(head.get("size"), where, "size"),
@@ -198,6 +198,12 @@ def _number(value: object, where: str, what: str) -> float:
         return float(value)  # type: ignore[arg-type]
     except OverflowError as error:
         raise FormatError(f"{where}: {what!r} holds a number that is too large") from error
+
+
+def _moment(value: object, where: str) -> float:
+    if not is_moment(value):
+        raise FormatError(f"{where}: 'time' holds something that is no time")
+    return float(value)  # type: ignore[arg-type]
 
 
 def _digest(value: object, where: str) -> str:

@@ -10,8 +10,8 @@ from survivor import machine
 from survivor.notices import Notice, View
 
 _NEARLY_FULL = 0.97
-_FULL_SOON = 0.85
-_SOON_S = 60.0
+_FULL_SOON = 0.9
+_SOON_S = 30.0
 _SAMPLES = 6
 
 
@@ -32,7 +32,7 @@ class MemoryLimit:
         self._seen: deque[tuple[float, int]] = deque(maxlen=_SAMPLES)
 
     def look(self, _view: View) -> Notice | None:
-        """A notice when the limit is reached, or will be within a minute."""
+        """A notice when the limit is reached, or will be within half a minute."""
         now, memory = self._clock(), self._read()
         self._seen.append((now, memory.used_bytes))
         share = memory.used_bytes / max(1, memory.limit_bytes)

@@ -309,6 +309,8 @@ class Decoder(Pairing):
 
     def _make_enum(self, number: int, node: list[Any], live: Any) -> Any:
         cls = find_class(node[1])
+        if cls is not None and issubclass(cls, enum.Flag) and isinstance(node[2], int):
+            return cls(node[2])
         if cls is None or not issubclass(cls, enum.Enum) or node[2] not in cls.__members__:
             raise FormatError(f"the checkpoint names an enum member that does not exist: {node[1]} {node[2]}")
         return cls.__members__[node[2]]

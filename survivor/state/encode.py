@@ -25,7 +25,7 @@ import torch
 from survivor.checkpoint.snapshot import Blob
 from survivor.state import atoms, functions, generators, holders, iterators, progress, readers, rng, sets, tables
 from survivor.state.memory import Constants, Memory
-from survivor.state.scope import Scope, class_name, is_at_work, is_remade, is_transparent, slot_names
+from survivor.state.scope import Scope, attributes_of, class_name, is_at_work, is_remade, is_transparent, slot_names
 
 #: nn.Module machinery that holds no state of training: hook tables and flags that its code sets up.
 MODULE_PLUMBING = frozenset(name for name in torch.nn.Module().__dict__) - {
@@ -187,8 +187,8 @@ class Encoder:
 
     def _opaque(self, value: Any, number: int) -> Any:
         """``["opaque", type]``: survivor can't carry it, and says so; ``["stateful", …]`` if it can say its state."""
-        if callable(value) and not is_stateful(value):
-            return self._remade(value, number)  # function-like: a ufunc, a cached function, an itemgetter
+        if functions.is_like(value) and not is_stateful(value):
+            return self._remade(value, number)
         if is_stateful(value):
             return ["stateful", class_name(type(value)), self.ref(value.state_dict(), number, ".state_dict()")]
         self.opaque[number] = value
@@ -235,13 +235,14 @@ class Encoder:
         return ["bytearray", atoms.encode_atom(bytes(value))]
 
     def _enum(self, value: enum.Enum, number: int) -> Any:
-        """``["enum", class, name]``."""
-        return ["enum", class_name(type(value)), value.name]
+        """``["enum", class, name]``; a combination of flags has its number in the place of a name."""
+        combined = isinstance(value, enum.Flag) and value.name not in type(value).__members__
+        return ["enum", class_name(type(value)), value.value if combined else value.name]
 
     def _sequence(self, value: Any, number: int) -> Any:
         """``["list" | "tuple" | …, class or null, items, attributes]``; a deque adds ``maxlen``, a set its table."""
         base = next(b for b in (list, tuple, set, frozenset, collections.deque) if isinstance(value, b))
-        items = self._items(value, number)
+        items = self._items(base.__iter__(value), number)  # a subclass may iterate otherwise
         own = None if type(value) is base else class_name(type(value))
         node = [base.__name__, own, items, self._instance_attributes(value, number) if own else []]
         if base in (set, frozenset):
@@ -257,17 +258,19 @@ class Encoder:
     def _dict(self, value: dict[Any, Any], number: int) -> Any:
         """``["dict", class or null, [[key, value], …], attributes, default_factory]``."""
         own = None if type(value) is dict else class_name(type(value))
-        if any(type(key) is int and key >= _LEAST_ADDRESS for key in value):
+        base: Any = collections.OrderedDict if isinstance(value, collections.OrderedDict) else dict
+        items = list(base.items(value))  # a subclass may have changed what its own methods give
+        if any(type(key) is int and key >= _LEAST_ADDRESS for key, _ in items):
             self._addressed.append(number)
         pairs = [
             [
                 self.ref(key, number, f".key({i})"),
                 self.ref(item, number, f"[{key!r}]" if atoms.is_atom(key) else f"[#{i}]"),
             ]
-            for i, (key, item) in enumerate(list(value.items()))
+            for i, (key, item) in enumerate(items)
         ]
         attributes = self._instance_attributes(value, number) if own else []
-        factory = getattr(value, "default_factory", None) if own else None
+        factory = value.default_factory if isinstance(value, collections.defaultdict) else None
         return ["dict", own, pairs, attributes, self.ref(factory, number, ".default_factory")]
 
     def _object(self, value: Any, number: int) -> Any:
@@ -279,13 +282,10 @@ class Encoder:
         for base, names in SKIPPED_ATTRIBUTES.items():
             if isinstance(value, base):
                 skipped |= names
-        held = getattr(value, "__dict__", {})
+        held = attributes_of(value)
+        slots = slot_names(type(value))
         data = {k: v for k, v in held.items() if k not in skipped or (k in MODULE_PLUMBING and is_hook_table(v))}
-        for name in slot_names(type(value)):
-            try:
-                data[name] = getattr(value, name)
-            except AttributeError:
-                continue
+        data |= {name: held[name] for name in slots if name in held}
         return self._attributes(data, number)
 
     def _attributes(self, data: dict[str, Any], number: int) -> list[Any]:
@@ -410,4 +410,5 @@ def is_hook_table(value: Any) -> bool:
 
 def is_stateful(value: Any) -> bool:
     """Whether an object offers its state through PyTorch's protocol."""
-    return callable(getattr(value, "state_dict", None)) and callable(getattr(value, "load_state_dict", None))
+    # asked of the class: an instance that makes up attributes may answer with anything
+    return all(callable(getattr(type(value), name, None)) for name in ("state_dict", "load_state_dict"))

@@ -20,7 +20,7 @@ import torch
 
 from survivor.errors import FormatError
 from survivor.state import atoms, functions, generators, holders, iterators, readers, rng, tables, tensors
-from survivor.state.scope import Scope, class_name, slot_names
+from survivor.state.scope import Scope, attributes_of, class_name
 
 #: Stands for a value that can't be had: the object was not carried and the re-run has not made it.
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "<missing>"})()
@@ -215,14 +215,3 @@ class Pairing:
         for name, item in pairs:
             if name in live:
                 self.pair(item, live[name], least)
-
-
-def attributes_of(value: Any) -> dict[str, Any]:
-    """The attributes of an instance, from its ``__dict__`` and its slots."""
-    found = dict(getattr(value, "__dict__", {}))
-    for name in slot_names(type(value)):
-        try:
-            found[name] = getattr(value, name)
-        except AttributeError:
-            continue
-    return found

@@ -240,6 +240,24 @@ def slot_names(cls: type) -> list[str]:
     return names
 
 
+def attributes_of(value: Any) -> dict[str, Any]:
+    """The attributes of an instance, from its ``__dict__`` and its slots.
+
+    Read past what the class makes of attribute access: a dict that answers for its keys raises ``KeyError``.
+    """
+    found: dict[str, Any] = {}
+    for name in ("__dict__", *slot_names(type(value))):
+        try:
+            held = object.__getattribute__(value, name)
+        except AttributeError:
+            continue
+        if name == "__dict__":
+            found |= held
+        else:
+            found[name] = held
+    return found
+
+
 def is_transparent(cls: type) -> bool:
     """Whether the attributes of an instance are all of its state.
 

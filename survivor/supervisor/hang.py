@@ -25,6 +25,7 @@ _IDLE = 0.03
 #: The first iterations compile, tune and fill caches.
 _LEARN_BEATS = 3
 _LOOK_S = 5.0
+_AWAY_FACTOR = 5.0
 
 
 class HangWatch:
@@ -40,7 +41,7 @@ class HangWatch:
     def __init__(self, pid: int, pulse: Pulse, after_s: float | None, clock: Callable[[], float]) -> None:
         self._pid, self._pulse, self._after_s, self._clock = pid, pulse, after_s, clock
         self._count = -1
-        self._since_s = self._cpu_s = 0.0
+        self._since_s = self._cpu_s = self._looked_s = 0.0
         self._terminal = after_s is None and sys.stdin is not None and _is_terminal(0)
 
     @property
@@ -51,7 +52,9 @@ class HangWatch:
     def silence_s(self) -> float:
         """Seconds without a sign of life, if that is a hang; 0 otherwise."""
         beats, now_s = self._pulse.read(), self._clock()
-        if beats.count != self._count or _is_stopped(self._pid):
+        # whoever was not looking, because he was stopped himself (Ctrl-Z), can't tell what was missed
+        away, self._looked_s = now_s - self._looked_s > _AWAY_FACTOR * self.patience_s, now_s
+        if beats.count != self._count or away or _is_stopped(self._pid):
             self._count, self._since_s, self._cpu_s = beats.count, now_s, _cpu_s(self._pid)
             return 0.0
         silence_s = now_s - self._since_s

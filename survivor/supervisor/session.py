@@ -124,7 +124,7 @@ class Session:
     def close(self, message: Close) -> str:
         """Have the end recorded and the lease given back; returns what went wrong, or ""."""
         keeper, began_s = self._keeper, self.clock()
-        with keeper:
+        with keeper, self._pulse:
             keeper.begin_close(message)
             while keeper.closed is None:
                 left_s = self._stop.left_s(began_s)

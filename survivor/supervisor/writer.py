@@ -114,7 +114,7 @@ class Writer:
         self._mark = orphans.show(write.store, write.job)
         self._seq = 0
         self._lost = threading.Event()
-        self._closed = False
+        self._closed = self._alone = False
         self._guarded: tuple[int, int] | None = None
 
     def run(self, messages: list[Message]) -> None:
@@ -168,7 +168,8 @@ class Writer:
                 free_bytes=self._free_bytes(),
             )
         )
-        self._commit.tidy()
+        if not self._alone:
+            self._commit.tidy()
 
     def _free_bytes(self) -> int:
         try:
@@ -207,6 +208,7 @@ class Writer:
             self._guarded = None
 
     def _supervisor_is_gone(self) -> None:
+        self._alone = True  # the child may be saving by itself: nothing is removed under its hands
         self._persist()
         if self._guarded is None:
             return

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from survivor.state import atoms
+from survivor.state import atoms, rng
 
 _MOST = 2000
+_NUMPY = (np.random.Generator, np.random.RandomState, np.random.BitGenerator)
 
 
 class Outside:
@@ -92,8 +93,8 @@ def _listing(before: list[str], now: list[str]) -> list[str]:
 
 
 def _states(value: Any) -> Any:
-    if isinstance(value, (np.random.Generator, np.random.RandomState)):
-        bits = value.bit_generator if isinstance(value, np.random.Generator) else value._bit_generator
+    if isinstance(value, _NUMPY):
+        bits = rng.bits_of(value)
         return {"numpy": _plain(bits.state)}
     if isinstance(value, random.Random):
         version, words, gauss = value.getstate()
@@ -108,8 +109,8 @@ def _states(value: Any) -> Any:
 
 
 def _set_states(value: Any, states: dict[str, Any]) -> None:
-    if "numpy" in states and isinstance(value, (np.random.Generator, np.random.RandomState)):
-        bits = value.bit_generator if isinstance(value, np.random.Generator) else value._bit_generator
+    if "numpy" in states and isinstance(value, _NUMPY):
+        bits = rng.bits_of(value)
         bits.state = _plain(states["numpy"], back=True)
     elif "python" in states and isinstance(value, random.Random):
         version, words, gauss = states["python"]

@@ -46,11 +46,13 @@ _TRAINING_CALLS = frozenset({"backward", "step", "autograd_grad"})
 _OUTSIDE_CALLS = frozenset(
     """
     now utcnow today time time_ns ctime localtime gmtime strftime uuid1 uuid4 token_hex token_bytes
-    urandom getpid gethostname exists isdir is_dir listdir glob
+    urandom getpid gethostname cpu_count exists isdir is_dir listdir glob
     """.split()
 )
 #: Generators of random numbers that take their seed from the system when they are given none.
-_SEEDING_CALLS = frozenset({"default_rng", "Random", "RandomState", "seed"})
+_SEEDING_CALLS = frozenset(
+    {"default_rng", "Random", "RandomState", "seed", "PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64"}
+)
 _Function = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 

@@ -19,6 +19,7 @@ from survivor.checkpoint.names import parse_stamp
 from survivor.checkpoint.repository import Repository
 from survivor.checkpoint.snapshot import Snapshot
 from survivor.errors import FormatError, NewerFormatError, StoreError
+from survivor.store import FolderStore
 
 NAME = "00000001-0000000001-01-0123abcd"
 STAMP = parse_stamp(NAME)
@@ -321,3 +322,28 @@ def test_the_nesting_of_text_is_not_counted():
     for evil in (b"[" * 600 + b'"' + b'\\"' * 200_000, b"[" * 600 + b'"' * 200_001, b"[" * 600 + b'"\\'):
         with pytest.raises(FormatError):
             envelope.parse(evil, "x")
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"1" + b"0" * 400, b"-1", b"1e300", b"true", b"null", b'"x"'])
+@pytest.mark.parametrize("key", ["since", "ttl_s", "pid", "born", "token", "session"])
+def test_no_number_in_a_claim_breaks_the_reader(tmp_path, key, number):
+    """A claim that holds nonsense counts as torn: its token is spent, and a newcomer gets the next one."""
+    from survivor.checkpoint.lease import Lease, live_holder
+
+    lease = Lease.acquire(Repository.open(tmp_path, "job").store, "job", session=1)
+    (path,) = files(tmp_path)
+    line = path.read_bytes().split(b"\n")[0]
+    known = json.dumps(json.loads(line)["head"][key]).encode()
+    assert b'"%s": %s' % (key.encode(), known) in line
+    content = line.replace(b'"%s": %s' % (key.encode(), known), b'"%s": %s' % (key.encode(), number)) + b"\nnull\n"
+    path.write_bytes(content + b'{"sha256": "%s"}\n' % hashlib.sha256(content).hexdigest().encode())
+    str(live_holder(FolderStore(tmp_path), "job"))
+    assert Lease.acquire(FolderStore(tmp_path), "job", session=2, take_over=True).token == lease.token + 1
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"1" + b"0" * 400, b"1e300"])
+def test_no_time_in_a_manifest_breaks_a_listing(number):
+    first, body, _ = bytes(forged()).split(b"\n", 2)
+    assert opened(sealed(first, body)) == ({}, None)
+    with pytest.raises(FormatError, match="no time"):
+        opened(sealed(first.replace(b'"time": 1.0', b'"time": ' + number), body))

@@ -91,6 +91,6 @@ def test_a_store_that_can_not_be_opened_ends_the_session_with_its_own_code(begun
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", SWEEP)
+@pytest.mark.parametrize("fault", [*SWEEP, "hang 300 150"])
 def test_any_operation_may_fail(begun, ram, fault):
     tried(begun, ram, fault)

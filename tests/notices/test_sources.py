@@ -76,7 +76,7 @@ def test_elsewhere_there_is_no_limit():
 # ------------------------------------------------------------------ memory, room, processor, file
 
 
-def test_memory_is_told_when_it_is_full_or_will_be_within_a_minute():
+def test_memory_is_told_when_it_is_full_or_will_be_within_half_a_minute():
     now, used = Now(), [50]
     source = MemoryLimit(lambda: Memory(100, used[0]), now)
     assert source.look(View()) is None
@@ -84,7 +84,7 @@ def test_memory_is_told_when_it_is_full_or_will_be_within_a_minute():
     assert not source.look(View()).ends
     growing = MemoryLimit(lambda: Memory(1000, used[0]), now)
     told = []
-    for now.at, used[0] in [(2 * i, 800 + 15 * i) for i in range(9)]:
+    for now.at, used[0] in [(2 * i, 880 + 10 * i) for i in range(9)]:
         told.append(growing.look(View()))
     assert told[:5] == [None] * 5
     assert "full in" in told[-1].reason
