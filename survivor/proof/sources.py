@@ -38,7 +38,6 @@ _CALLS = {
     "ContextVar": "context-variable",
     "WeakKeyDictionary": "weak-dictionary",
     "WeakValueDictionary": "weak-dictionary",
-    "Value": "shared-memory",
     "SharedMemory": "shared-memory",
     "memmap": "memory-map",
     "mmap": "memory-map",

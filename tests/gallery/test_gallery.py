@@ -49,7 +49,6 @@ FAULTS = [
     Fault("context_variable", "differs", "loss", SHOWN, "", "a context variable"),
     Fault("environment", "differs", "loss", SHOWN, "", "os.environ"),
     Fault("library_attribute", "differs", "loss", SHOWN, "", "an attribute of an installed module"),
-    Fault("shared_memory", "differs", "loss", SHOWN, "", "memory that processes share"),
     Fault("weak_dictionary", "differs", "loss", SHOWN, "", "a weak dictionary"),
     Fault("default_dtype", "differs", "loss", SHOWN, "torch.get_default_dtype()", "a flag of the process"),
     Fault("thread_count", "differs", "state", SHOWN, "torch.get_num_threads()", "number of threads"),

@@ -124,7 +124,7 @@ LINES = {
     "state = contextvars.ContextVar('n')": "context-variable",
     "past = queue.SimpleQueue()": "queue",
     "seen = weakref.WeakKeyDictionary()": "weak-dictionary",
-    "n = multiprocessing.Value('i', 0)": "shared-memory",
+    "n = shared_memory.SharedMemory('n')": "shared-memory",
     "os.environ['N'] = '1'": "environment",
     "import torch\ntorch.n = 1": "library-attribute",
     "torch.set_default_dtype(torch.float64)": "process-flag",
