@@ -165,6 +165,7 @@ def _run(
     streams: Sequence[int] = (-1, -1),
 ) -> tuple[Any, Any, bytes]:
     """Run a session; returns it, its verdict, and the pickled result, which may be empty."""
+    from survivor.supervisor.places import Place
     from survivor.supervisor.run import close, open_session
     from survivor.supervisor.signals import SignalInbox
 
@@ -189,6 +190,9 @@ def _run(
         session.fds += (call.fileno(), result.fileno(), *(fd for fd in streams if fd >= 0))
         verdict = session.run(inbox)
         close(verdict, session, console)
+        if verdict.kind == "saved":
+            for line in Place().parting(settings.store):
+                console.warn(line)
         result.seek(0)
         return session, verdict, result.read()
 

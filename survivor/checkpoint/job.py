@@ -20,6 +20,7 @@ from survivor.errors import FormatError, NewerFormatError, StoreError
 from survivor.store.base import AbsentError
 
 _RECORD = re.compile(r"(\d{6,10})-[0-9a-f]{8}\.json")
+_SESSION_OR_END = re.compile(r"(\d{6,10})(?:\.end)?\.json")
 _SESSION = re.compile(r"(\d{6,10})\.json")
 _ATTEMPTS = 100
 
@@ -91,7 +92,11 @@ class JobRecord:
             except (FormatError, AbsentError) as error:
                 damaged = damaged or error
         if damaged is not None:
-            raise FormatError(f"no record of job {repository.job!r} is whole: {damaged}") from damaged
+            raise FormatError(
+                f"no record of job {repository.job!r} is whole: {damaged}",
+                advice="its hash seed is in there, without which it can't go on exactly; --fresh starts over and "
+                "keeps the old folder aside",
+            ) from damaged
         return None
 
 
@@ -128,7 +133,8 @@ class SessionRecord:
         Raises:
             StoreError: the store refused.
         """
-        number = max((number for number, _ in _numbered(repository, SESSIONS, _SESSION)), default=0)
+        # an end may have arrived without its beginning: its number is taken, or its file would be this one's end
+        number = max((number for number, _ in _numbered(repository, SESSIONS, _SESSION_OR_END)), default=0)
         for _ in range(_ATTEMPTS):
             number += 1
             record = cls(

@@ -187,8 +187,8 @@ class Encoder:
 
     def _opaque(self, value: Any, number: int) -> Any:
         """``["opaque", type]``: survivor can't carry it, and says so; ``["stateful", …]`` if it can say its state."""
-        if callable(value) and not is_stateful(value):
-            return self._remade(value, number)  # function-like: a ufunc, a cached function, an itemgetter
+        if functions.is_like(value) and not is_stateful(value):
+            return self._remade(value, number)
         if is_stateful(value):
             return ["stateful", class_name(type(value)), self.ref(value.state_dict(), number, ".state_dict()")]
         self.opaque[number] = value

@@ -145,6 +145,17 @@ def _bound(owner: Any, name: str) -> Any:
     return None
 
 
+def is_like(value: Any) -> bool:
+    """Whether this is a function in all but its class: a ufunc, a cached function, an ``itemgetter``, one of Cython.
+
+    Being callable is not enough: a database connection is.
+    """
+    kind = type(value)
+    packages = ("builtins", "functools", "operator", "_operator", "numpy", "torch")
+    named_so = any(word in kind.__name__.lower() for word in ("function", "method"))
+    return callable(value) and (named_so or kind.__module__.partition(".")[0] in packages)
+
+
 def cell_full(cell: types.CellType) -> bool:
     """Whether a cell holds a value."""
     try:

@@ -63,7 +63,7 @@ class Place:
         return DEFAULT_STORE
 
     def check(self, store: str) -> list[str]:
-        """What the user is told of this store at the start.
+        """What the user is warned of at the start: that this store does not outlive the session.
 
         Raises:
             UsageError: the store lies on a Drive that is not mounted.
@@ -73,10 +73,7 @@ class Place:
         if self.name != "colab" or "://" in store:
             return []
         if self.on_drive(store):
-            return [
-                "jobs are on Google Drive, which uploads in the background: the last minutes before a runtime is "
-                "taken away may not have arrived; the checkpoint before is used then"
-            ]
+            return []
         if _below(store, self.drive or _USUAL_DRIVE):
             raise UsageError(
                 f"{store} is below {_USUAL_DRIVE}, where no Drive is mounted: what is written there is lost",
@@ -86,6 +83,15 @@ class Place:
             f"jobs are kept in {os.path.abspath(store)}, on the runtime's own disk, and are gone when the runtime is; "
             f"to keep them on Google Drive, in a cell of the notebook:\n{_MOUNT_LINES}"
         ]
+
+    def note(self, store: str) -> list[str]:
+        """What the user is told at the start."""
+        if self.on_drive(store):
+            return [
+                "jobs are on Google Drive, which uploads in the background: the last minutes before a runtime is "
+                "taken away may not have arrived; the checkpoint before is used then"
+            ]
+        return []
 
     def parting(self, store: str) -> list[str]:
         """What the user is told when a session ends with something saved."""

@@ -61,7 +61,10 @@ def open_session(
     Raises:
         SurvivorError: the job could not be begun, by the class that says why.
     """
-    for line in places.Place().check(options.store):
+    place = places.Place()
+    for line in place.check(options.store):
+        console.warn(line)
+    for line in place.note(options.store):
         console.say(line)
     job = open_job(options, source, console, inbox.wait)
     if job is None:
@@ -140,7 +143,7 @@ def tell(session: Session, verdict: Verdict, console: Console) -> None:
     if verdict.kind == "finished":
         console.say(wording.finished(session.options, session.start.session))
     elif verdict.kind == "failed":
-        console.say(wording.failed(session.options, verdict.exit_code, session.tell.newest))
+        console.say(wording.failed(session.options, verdict.exit_code, session.tell.newest, session.failed))
     elif (error := session.error(verdict)) is not None:
         console.error(error)
 

@@ -109,7 +109,7 @@ class Engine:
         self.replay: Replay | None = None
         self.graphs = Graphs(link.warn)
         self.files = Files(self.scope, link.warn)
-        self.plan = Plan(settings, link)
+        self.plan = Plan(settings, link, self.scope.files)
         self.step = 0
         self._due = 0.0
         self._stop_reason: str | None = None
@@ -384,7 +384,7 @@ class Engine:
         try:
             taken = capture(encoder, record, chain, self.tracked, result)
             if record.site.trains or record.site.hinted:
-                self.plan.check(taken.opaque)
+                self.plan.check(taken.opaque, record.site)
         except NotResumableError as error:
             return self.link.refuse(error)  # type: ignore[no-any-return]
         except Exception as error:

@@ -16,11 +16,14 @@ from survivor.state.encode import Encoder
 from survivor.training import program
 from survivor.training.capture import capture
 from survivor.training.engine import Engine, Settings
+from survivor.training.plan import described
 from survivor.training.records import Record
+from survivor.training.sites import Site
 
 _FIRST_NAME = re.compile(r"[^.\[#]*")
 _MIB = 1 << 20
 _KIB = 1 << 10
+_EXCERPT_LINES = 4
 #: Values that are there in every script and tell nothing.
 _SILENT = ("function", "class", "remade", "torch", "dtype")
 
@@ -80,17 +83,28 @@ def show(engine: Engine, frame: FrameType) -> None:
     print()
     _show_loops(chain)
     _show_carried(taken.level.document, taken.level.blobs)
-    _show_left(taken.level.document, taken.opaque)
+    _show_left(taken.level.document, [described(*each, engine.scope.files, chain[-1].site) for each in taken.opaque])
     engine.link.leave()
 
 
 def _show_loops(chain: list[Record]) -> None:
-    print("Watched loops, outermost first; the innermost one's head is where checkpoints are made:")
+    print("Watched loops, outermost first:")
     for depth, record in enumerate(chain):
         site = record.site
         line = linecache.getline(site.filename, site.first_line).strip()
-        print(f"  {'  ' * depth}{Path(site.filename).name}:{site.first_line}: {line}")
+        place = f"{Path(site.filename).name}:{site.first_line}"
+        here = "   # checkpoints are made here" if record is chain[-1] else ""
+        print(f"  {place:<20} {'    ' * depth}{line}{here}")
+    _show_body(chain[-1].site, "    " * len(chain))
     print()
+
+
+def _show_body(site: Site, indent: str) -> None:
+    last = min(site.last_line, site.first_line + _EXCERPT_LINES)
+    for number in range(site.first_line + 1, last + 1):
+        print(f"  {'':<20} {indent}{linecache.getline(site.filename, number).strip()}")
+    if site.last_line > last:
+        print(f"  {'':<20} {indent}...  (to line {site.last_line})")
 
 
 def _show_carried(document: dict[str, Any], blobs: dict[str, Blob]) -> None:
@@ -105,7 +119,7 @@ def _show_carried(document: dict[str, Any], blobs: dict[str, Blob]) -> None:
     print("  random number generators of Python, NumPy and torch; positions of the data loaders\n")
 
 
-def _show_left(document: dict[str, Any], opaque: list[tuple[str, Any]]) -> None:
+def _show_left(document: dict[str, Any], opaque: list[str]) -> None:
     remade = [
         f"{name} ({_type_of(ref, document['nodes'])})"
         for _, name, ref in _variables(document)
@@ -117,8 +131,8 @@ def _show_left(document: dict[str, Any], opaque: list[tuple[str, Any]]) -> None:
         print("Nothing that is held across iterations is left out.")
         return
     print("NOT carried (a run stops here unless told otherwise):")
-    for path, value in opaque:
-        print(f"  {path}: {type(value).__module__}.{type(value).__qualname__}")
+    for text in opaque:
+        print(f"  {text}")
     print("  Give the class state_dict and load_state_dict and name the object with survivor.track(name=object);")
     print("  or, if re-running the script makes it again as it was: survivor.ignore(object), or --ignore NAME.")
 

@@ -100,12 +100,13 @@ class Files:
                     file.flush()
             with contextlib.suppress(OSError):
                 found[path] = os.stat(path).st_size
+        own = {*self._written, *self._lengths, *self._made}
         return {
             "time": time.time(),
             "bases": [os.getcwd(), str(self._scope.root)],
             "lengths": found,
             "folders": sorted(self._made)[:_MOST_FILES],
-            "inputs": inputs.read_so_far(),
+            "inputs": [path for path in inputs.read_so_far() if path not in own],
         }
 
     def _attach(self, snapshot: Snapshot) -> Snapshot:

@@ -5,21 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from survivor.errors import NotResumableError
+from survivor.training.assignments import made_at
 
 if TYPE_CHECKING:
     from survivor.training.engine import Link, Settings
+    from survivor.training.sites import Site
 
 _PATIENCE_S = 120.0
+
+
+def described(path: str, value: Any, files: set[str], site: Site | None = None) -> str:
+    """An object that can't be carried: its path, class, and the line that made it."""
+    place = made_at(path, files, site)
+    return f"{path} ({type(value).__module__}.{type(value).__qualname__}{', made at ' + place if place else ''})"
 
 
 class Plan:
     """What the user has chosen, applied to what was found."""
 
-    def __init__(self, settings: Settings, link: Link) -> None:
+    def __init__(self, settings: Settings, link: Link, files: set[str]) -> None:
         self._settings = settings
         self._link = link
+        self._files = files
 
-    def check(self, opaque: list[tuple[str, Any]]) -> None:
+    def check(self, opaque: list[tuple[str, Any]], site: Site | None = None) -> None:
         """Stop, or warn, where an object that the script holds across iterations can't be carried.
 
         Raises:
@@ -27,8 +36,7 @@ class Plan:
         """
         if not opaque:
             return
-        named = [f"{path} ({type(value).__module__}.{type(value).__qualname__})" for path, value in opaque[:8]]
-        listed = "; ".join(named)
+        listed = "; ".join(described(path, value, self._files, site) for path, value in opaque[:8])
         if self._settings.allow_partial:
             self._link.warn(f"not carried, as allowed: {listed}")
             return

@@ -69,7 +69,8 @@ def recorded(folder: Path, fault: str = "") -> Iterator[tuple[Path, list[tuple]]
     finally:
         for name in ("fusermount3", "fusermount"):
             if shutil.which(name):
-                subprocess.run([name, "-u", mount], check=False, capture_output=True)
+                # lazily: a server that is made to hang answers to nothing else
+                subprocess.run([name, "-u", "-z", mount], check=False, capture_output=True)
                 break
         try:
             server.wait(timeout=10)

@@ -83,3 +83,14 @@ def test_a_torn_end_is_a_session_that_was_cut_off(repository):
     record.end(repository, "done")
     (repository.store.root / "job/sessions/000001.end.json").write_bytes(b"{")
     assert SessionRecord.read_all(repository) == [record]
+
+
+def test_a_session_never_takes_the_number_of_an_end_that_arrived_without_its_beginning(repository):
+    first = SessionRecord.begin(repository, pid=1)
+    first.end(repository, "another machine's end")
+    begun = f"{repository.job}/sessions/000001.json"
+    repository.store.delete(begun)  # a Drive has lost it
+    second = SessionRecord.begin(repository, pid=2)
+    second.end(repository, "its own end", {"outcome": "finished"})
+    assert second.number == 2
+    assert SessionRecord.read_all(repository)[-1].reason == "its own end"

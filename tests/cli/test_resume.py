@@ -100,7 +100,9 @@ def test_data_that_is_missing_is_named_before_the_start(there, here):
     training = (
         "import torch\nlayer = torch.nn.Linear(1, 1)\n"
         "def steps(n):\n    return range(n)\n"
-        + SCRIPT.replace("    if i", "    layer(torch.ones(1)).backward()\n    if i")
+        + SCRIPT.replace("    if i", "    layer(torch.ones(1)).backward()\n    if i").replace(
+            "for i in", "open('own.txt', 'w').close()\nopen('own.txt').read()\nfor i in"
+        )
     )
     begin(there, script=training, env={"PYTHONPATH": ""})
     move(there, here)
@@ -108,6 +110,7 @@ def test_data_that_is_missing_is_named_before_the_start(there, here):
     assert done.returncode == 2
     assert f"data {here.folder / 'data.txt'} (it was {there.folder / 'data.txt'} there)" in done.stderr
     assert "--ignore-missing" in done.stderr and done.stdout == ""
+    assert "own.txt" not in done.stderr, "what the script makes itself is not missing"
 
 
 def test_a_path_that_differs_on_this_machine_is_set(there, here):
