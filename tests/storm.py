@@ -207,13 +207,17 @@ def main(count, seed=0):
     """Run storms and print what hit how often, and what went wrong."""
     plain = {workers: Storm(-1 - workers, workers).plain() for workers in (0, 2)}
     counts, faults = collections.Counter(), []
+    done = 0
     for number in range(seed, seed + count):
         try:
             counts.update(run(number, 2 * (number % 2), plain[2 * (number % 2)]))
+            done += 1
+        except KeyboardInterrupt:
+            break
         except (AssertionError, subprocess.TimeoutExpired) as error:
             faults.append((number, str(error)))
             print(f"--- run {number}: {error}", flush=True)
-    print(f"{count} runs, {sum(counts.values())} hits, {len(faults)} faults")
+    print(f"{done + len(faults)} runs, {sum(counts.values())} hits, {len(faults)} faults")
     for (name, target), times in sorted(counts.items()):
         print(f"  {name:8} {target:11} {times}")
     return len(faults)

@@ -1,6 +1,7 @@
 """What a script writes is found as it was at the checkpoint, also on a machine that has nothing but the job folder."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 from twin import Kill, Place, plain_run, same_objects, twin
@@ -39,8 +40,11 @@ def test_on_another_machine_the_files_are_put_back_from_the_checkpoint(kill):
 def carrier(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    carrier = Carrier(tmp_path / "here", warn=lambda text: carrier.warned.append(text))
-    carrier.warned = []
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    carrier = Carrier(
+        tmp_path / "here", warn=lambda text: carrier.warned.append(text), note=lambda text: carrier.noted.append(text)
+    )
+    carrier.warned, carrier.noted = [], []
     return carrier
 
 
@@ -74,6 +78,9 @@ def test_a_file_that_the_job_had_not_left_is_kept_under_another_name(carrier, tm
     carrier.put_back(entries, blobs, since)
     assert path.read_text() == "mine"
     assert (tmp_path / "here" / "best.txt.kept-by-survivor").read_text() == "a stranger's"
+    assert not carrier.noted
     path.write_text("mine and more of lost work")
     carrier.put_back(entries, blobs, since)
     assert path.read_text() == "mine"
+    kept = carrier.noted[0].rpartition(" ")[2]
+    assert (Path(kept) / "0-best.txt").read_text() == "mine and more of lost work"

@@ -10,6 +10,9 @@ TWINS = [
     *twins("held_things.py", fast="S5, S14 TERM", slow="S1, S4, S8, S12, S19, S23"),
     *twins("traced_modules.py", fast="S6, S12, S26 TERM", slow="S1, S5, S8, S9, S16, S17, S24, S25, S31"),
     *twins("python_objects.py", fast="S4, S10 TERM", slow="S1, S3, S7, S8, S12"),
+    *twins(
+        "library_generators.py", fast="S4, S15, S26 TERM, S36", slow="S1, S8, S9, S16, S24, S25, S27, S29, S33, S43"
+    ),
     *twins("delegating.py", fast="S6, S18 TERM", slow="S1, S5, S13, S14, S20, S21, S28"),
     *twins("project_folder", fast="S4, S9 TERM", slow="S1, S7, S8, S14, S20"),
 ]

@@ -47,6 +47,11 @@ def problems(keep: int, hourly: int, best: Sequence[str]) -> list[str]:
     return wrong
 
 
+def is_goal(spec: str) -> bool:
+    """Whether this is ``min:NAME`` or ``max:NAME``."""
+    return _BEST.fullmatch(spec) is not None
+
+
 def goal(spec: str) -> tuple[int, str]:
     """Return 1 (lowest) or -1 (highest) and the metric's name.
 

@@ -12,7 +12,7 @@ import click
 from survivor.checkpoint import retention
 from survivor.checkpoint.reading import CheckpointInfo
 from survivor.checkpoint.repository import Repository
-from survivor.cli.folders import open_job, store_option
+from survivor.cli.folders import open_job, recorded_goals, store_option
 from survivor.errors import FormatError, UsageError
 from survivor.store import absolute
 
@@ -96,7 +96,7 @@ def best_checkpoint(repository: Repository, metric: str | None) -> str:
         UsageError: it is not clear which metric, or no checkpoint has it.
     """
     infos = [info for info in repository.list() if info.good is not False]
-    spec = metric or _recorded_goal(repository, infos)
+    spec = metric or _recorded_goal(repository)
     while (found := retention.best(infos, spec)) is not None:
         checked = repository.check(found.name)
         if checked.good:
@@ -109,17 +109,16 @@ def best_checkpoint(repository: Repository, metric: str | None) -> str:
     )
 
 
-def _recorded_goal(repository: Repository, infos: list[CheckpointInfo]) -> str:
-    """The metric that the job itself keeps its best by, from its newest checkpoint."""
-    document = repository.open_checkpoint(infos[-1].name).document if infos else None
-    goals = document.get("best") if isinstance(document, dict) else None
-    if not isinstance(goals, dict) or len(goals) != 1:
-        several = f" ({', '.join(map(str, goals))})" if goals else ""
+def _recorded_goal(repository: Repository) -> str:
+    """The metric that the job itself keeps its best by."""
+    goals = recorded_goals(repository)
+    if len(goals) != 1:
+        several = f" ({', '.join(goals)})" if goals else ""
         raise UsageError(
             f"--best by which metric?{several}",
             advice="Say --metric min:val_loss, or run the job with one --keep-best.",
         )
-    return str(next(iter(goals)))
+    return goals[0]
 
 
 def _whole(info: CheckpointInfo) -> CheckpointInfo:

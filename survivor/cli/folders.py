@@ -9,7 +9,7 @@ import click
 
 from survivor.checkpoint.names import checked_job
 from survivor.checkpoint.repository import Repository
-from survivor.errors import UsageError
+from survivor.errors import FormatError, UsageError
 from survivor.store import open_store
 from survivor.supervisor.options import DEFAULT_STORE
 from survivor.supervisor.places import default_store
@@ -38,6 +38,25 @@ def open_job(store: str, job: str) -> Repository:
         )
         raise UsageError(f"there is no job {job!r} in {place.describe()}", advice=known)
     return Repository(place, job)
+
+
+def recorded_goals(repository: Repository) -> list[str]:
+    """Return what the job was last told to keep its best by: ``min:NAME`` or ``max:NAME`` each; [] for nothing.
+
+    Raises:
+        NewerFormatError: a newer survivor wrote here.
+        StoreError: the store can't be read.
+    """
+    for info in reversed(repository.list()):
+        if info.good is False:
+            continue
+        try:
+            document = repository.open_checkpoint(info.name).document
+        except FormatError:
+            continue
+        goals = document.get("best") if isinstance(document, dict) else None
+        return [str(goal) for goal in goals] if isinstance(goals, dict) else []
+    return []
 
 
 def size_text(size_bytes: int) -> str:

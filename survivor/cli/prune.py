@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from survivor.cli.folders import open_job, size_text, store_option
+from survivor.cli.folders import open_job, recorded_goals, size_text, store_option
 
 
 @click.command(name="prune")
@@ -14,7 +14,10 @@ from survivor.cli.folders import open_job, size_text, store_option
     "--keep-hourly", default=24, show_default=True, help="Keep the newest of each of so many hours."
 )
 @click.option(
-    "--keep-best", metavar="MIN|MAX:METRIC", multiple=True, help="Keep the best, e.g. min:val_loss."
+    "--keep-best",
+    metavar="MIN|MAX:METRIC",
+    multiple=True,
+    help="Keep the best, e.g. min:val_loss.  [default: as the job was run]",
 )
 @click.option(
     "--take-over", is_flag=True, help="Prune although a session runs the job; the session then stops."
@@ -28,10 +31,11 @@ def command(
     A running job prunes itself; this is for one at rest.
     """
     from survivor.checkpoint.lease import Lease
-    from survivor.checkpoint.retention import Retention
+    from survivor.checkpoint.retention import Retention, is_goal
 
-    policy = Retention(keep=keep, hourly=keep_hourly, best=keep_best)
     repository = open_job(store, job)
+    best = keep_best or tuple(goal for goal in recorded_goals(repository) if is_goal(goal))
+    policy = Retention(keep=keep, hourly=keep_hourly, best=best)
     lease = Lease.acquire(repository.store, job, session=0, take_over=take_over)
     try:
         done = repository.prune(policy, token=lease.token)

@@ -61,7 +61,7 @@ CATALOGUE = (
     Hint("thread-local", "threading.local() belongs to a thread of one process: keep the value in an object",
          resumed=True),
     Hint("context-variable", "a context variable belongs to one process: keep the value in an object", resumed=True),
-    Hint("queue", "the contents of a queue are not carried: use collections.deque", resumed=True, paths=(".queue",)),
+    Hint("queue", "the contents of a SimpleQueue are not carried: use queue.Queue or collections.deque", resumed=True),
     Hint("weak-dictionary", "what a weak dictionary holds is not carried: use a dict", resumed=True),
     Hint("shared-memory", "memory that processes share is not carried: keep the value in an object too", resumed=True),
     Hint("environment", "os.environ belongs to one process: keep the value in a variable", resumed=True),
@@ -77,7 +77,6 @@ CATALOGUE = (
          "anew: draw each time, or fill the cache before training", True, True),
     Hint("appended-file", "a file that is appended to and read again has more lines than at the checkpoint: keep in "
          "variables what training needs", resumed=True),
-    Hint("open-file", "how far an open file was read is not carried: read it into a list first", resumed=True),
     Hint("generator", "a generator of your own is put back by running it again: what it does on the way must have no "
          "effect", resumed=True),
     Hint("workers", "loader workers are other processes: what they keep is theirs", resumed=True),

@@ -69,7 +69,8 @@ class LiveCheck:
             words=(options.target, *options.args),
             folder=Path.cwd(),
             job=options.job,
-            run_options=("--take-over", "--on-drift", "ignore", *partial),
+            # the script may write beside itself, which is no copy: what the job has there stays
+            run_options=("--take-over", "--on-drift", "ignore", "--no-carry", *partial),
         )
         self._runner = Runner(target, self._scratch)
         added = live_plan(target, self._scratch, self._every)

@@ -33,14 +33,11 @@ _CALLS = {
     "Thread": "threads",
     "ThreadPoolExecutor": "threads",
     "as_completed": "threads",
-    "Queue": "queue",
     "SimpleQueue": "queue",
-    "LifoQueue": "queue",
     "local": "thread-local",
     "ContextVar": "context-variable",
     "WeakKeyDictionary": "weak-dictionary",
     "WeakValueDictionary": "weak-dictionary",
-    "Value": "shared-memory",
     "SharedMemory": "shared-memory",
     "memmap": "memory-map",
     "mmap": "memory-map",
@@ -162,8 +159,6 @@ class _Scan:
         mode = ast.unparse(node.args[1]) if len(node.args) > 1 else ""
         if name == "open" and ("O_APPEND" in mode or mode in ("'a'", "'ab'", "'a+'", "'ab+'")):
             yield "appended-file", node
-        elif plain and name == "open" and "w" not in mode and not isinstance(self._parents.get(node), ast.withitem):
-            yield "open-file", node
         if name == "DataLoader" and any(k.arg == "num_workers" and not _is_zero(k.value) for k in node.keywords):
             yield "workers", node
 

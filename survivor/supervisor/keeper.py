@@ -39,6 +39,8 @@ _ENTRY = Path(__file__).with_name("writer_main.py")
 #: A commit that takes so long is taken for hung, unless this session has seen slower ones.
 _HANGS_AFTER_S = 60.0
 _HANGS_FACTOR = 10.0
+#: A store that is slower than this can't be told from one that hangs.
+_SLOWEST_BYTES_PER_S = 2e6
 #: The store is tried again after so long; the time doubles up to the second.
 _RETRY_S, _LONGEST_RETRY_S = 15.0, 600.0
 #: Until the first commit was measured.
@@ -60,6 +62,7 @@ class Lane:
         down_until: it is not tried before; 0 while it works.
         retry_s: the wait after its next fault.
         longest_s: the longest commit so far.
+        size_bytes: of the state that is being written.
         bytes_per_s: of the last commit of some size.
     """
 
@@ -70,12 +73,13 @@ class Lane:
     down_until: float = 0.0
     retry_s: float = _RETRY_S
     longest_s: float = 0.0
+    size_bytes: int = 0
     bytes_per_s: float = _GUESSED_BYTES_PER_S
 
     @property
     def hangs_after_s(self) -> float:
-        """How long a commit may take."""
-        return max(_HANGS_AFTER_S, _HANGS_FACTOR * self.longest_s) if not self.down_until else _HANGS_AFTER_S / 2
+        """How long the commit that is under way may take."""
+        return max(_HANGS_AFTER_S, _HANGS_FACTOR * self.longest_s, self.size_bytes / _SLOWEST_BYTES_PER_S)
 
     def start(self) -> Peer:
         """Its writer, started if there is none."""
@@ -223,6 +227,7 @@ class Keeper:
         first = self.durable is None or self.durable.step == 0
         if urgent or waited_for or first or self._clock() >= self._last_began + self._every_s:
             self._last_began = lane.busy_since = self._clock()
+            lane.size_bytes = self.newest.size_bytes if self.newest else 0
             if lane.peer is None and self._guarded:
                 lane.start().send(Guard(pid=self._guarded))
             lane.start().send(Persist())

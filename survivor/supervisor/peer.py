@@ -13,6 +13,8 @@ from typing import Any
 from survivor.channel import Decoder, Message, encode
 from survivor.supervisor.signals import STOP_SIGNALS
 
+_SEND_S = 3.0
+
 
 class Peer:
     """A running process, in a session of its own, and our end of its channel.
@@ -53,12 +55,23 @@ class Peer:
         self.socket = ours
         self.pidfd = os.pidfd_open(self.pid)
         self._decoder = Decoder()
-        self._ended_channel = False
+        self._ended_channel = self._deaf = False
 
     def send(self, message: Message) -> None:
-        """Say something; a process that is gone hears nothing, which its end will tell."""
-        with contextlib.suppress(OSError):
+        """Say something; a process that is gone hears nothing, which its end will tell.
+
+        One that hangs may not take a long message at all. It gets a moment, and nothing more after that.
+        """
+        if self._deaf:
+            return
+        try:
+            self.socket.settimeout(_SEND_S)
             self.socket.sendall(encode(message))
+            self.socket.settimeout(None)
+        except OSError:
+            self._deaf = True
+            with contextlib.suppress(OSError):
+                self.socket.settimeout(None)
 
     def receive(self) -> list[Message]:
         """What it has said, without waiting; empty also after it closed the channel."""

@@ -123,6 +123,11 @@ def describe_end(status: int, last: Message | None) -> str:
     return f"was ended by {name}{hint.get(name, '')}"
 
 
+def ran_out_of_gpu_memory(failure: Failed | None) -> bool:
+    """Whether a script's exception is torch's word that a GPU has no memory left: no accident, but one with advice."""
+    return failure is not None and "CUDA out of memory" in failure.message
+
+
 def advice(cause: str) -> str:
     """What may help against a cause, as a sentence; "" where nothing general can be said."""
     for words, text in _ADVICE.items():

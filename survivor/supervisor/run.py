@@ -143,7 +143,7 @@ def tell(session: Session, verdict: Verdict, console: Console) -> None:
     if verdict.kind == "finished":
         console.say(wording.finished(session.options, session.start.session))
     elif verdict.kind == "failed":
-        console.say(wording.failed(session.options, verdict.exit_code, session.tell.newest))
+        console.say(wording.failed(session.options, verdict.exit_code, session.tell.newest, session.failed))
     elif (error := session.error(verdict)) is not None:
         console.error(error)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from survivor import errors
-from survivor.channel import Lost, Persisted, Ready, Refused, Saved
+from survivor.channel import Failed, Lost, Persisted, Ready, Refused, Saved
 from survivor.errors import CrashLoopError, JobRunningError, SurvivorError
 from survivor.notices import Notice
 from survivor.supervisor import policy
@@ -139,7 +139,11 @@ def was_finished(options: RunOptions) -> str:
     return f"{options.job}: is finished, nothing to do (--fresh starts over and keeps the old folder aside)"
 
 
-def failed(options: RunOptions, exit_code: int, newest: Newest) -> str:
+def failed(options: RunOptions, exit_code: int, newest: Newest, failure: Failed | None) -> str:
     """The program ended with an error of its own."""
     kept = f"; its newest checkpoint is {newest.position}" if newest.step else ""
-    return f"{options.job}: the script ended with code {exit_code}{kept}"
+    hint = ""
+    if policy.ran_out_of_gpu_memory(failure):
+        hint = "\nthe GPU ran out of memory: a smaller batch needs less, and so, often, does "
+        hint += "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True"
+    return f"{options.job}: the script ended with code {exit_code}{kept}{hint}"

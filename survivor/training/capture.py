@@ -6,6 +6,7 @@ The document of a level is JSON::
      "frames":   [{"function": …, "names": […], "variables": [[name, ref], …]}, …]
      "modules":  [{"module": …, "names": […], "variables": [[name, ref], …]}, …]
      "iterator": ref or null
+     "consumed": ref or null                what is taken again from an iterator that can't be carried
      "result":   ref                        what a loop that has ended returned
      "tracked":  [[name, ref], …]
      "rng":      ref
@@ -78,7 +79,10 @@ def capture(
     ]
     document["frames"] = [_frame(encoder, frame, record) for frame in stack if frame.f_code.co_name != "<module>"]
     document["iterator"] = None
-    if record.iterator is not None and not record.how:
+    document["consumed"] = None
+    if record.iterator is not None and not record.how and record.consumed is not None and record.consumed.exact:
+        document["consumed"] = encoder.ref(record.consumed.parts(), -1, "<consumed>")
+    elif record.iterator is not None and not record.how:
         document["iterator"] = encoder.ref(record.iterator, -1, "<iterator>")
     for entry, frame in zip(document["frames"], (f for f in stack if f.f_code.co_name != "<module>"), strict=True):
         entry["cells"] = _cells(encoder, frame)

@@ -6,7 +6,8 @@ checkpoint costs its pack nothing. Bigger ones are named, and ``--carry PATTERN`
 
 A job folder may have been written by others, so what it says of files is not believed blindly: a path is
 below the working folder or the script's folder, has no hidden part and no link in it, and is no code. A
-file that is in the way, and that is older than the checkpoint, is renamed and not overwritten.
+file that is in the way, and that is older than the checkpoint, is renamed and not overwritten; what lost work
+has left in the place of one is kept in a folder that is named.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -45,12 +47,16 @@ class Carrier:
 
     Args:
         root: the script's folder.
-        warn: tells the user a line, once per text.
+        warn: tells the user a line of warning, once per text.
+        note: tells the user a line.
     """
 
-    def __init__(self, root: Path, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, root: Path, warn: Callable[[str], None], note: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._root = root
-        self.warn = warn
+        self.warn, self._note = warn, note
+        self._kept = ""  # folder with what stood in the place of files that were put back
         self._read: dict[str, tuple[tuple[int, int, int], bytes]] = {}
 
     def collect(self, paths: Iterable[str]) -> tuple[list[list[Any]], dict[str, Blob]]:
@@ -92,6 +98,8 @@ class Carrier:
             if path is not None and blob is not None:
                 self._make(path, bytes(blob.data), since)
                 done.append(path)
+        if self._kept:
+            self._note(f"files are put back as they were at the checkpoint; what was there is kept in {self._kept}")
         return done
 
     def local(self, base: Any, name: Any) -> str | None:
@@ -139,6 +147,7 @@ class Carrier:
             if os.path.lexists(path) and os.path.getmtime(path) < since and not self._begins_with(path, data):
                 os.rename(path, f"{path}.kept-by-survivor")
                 self.warn(f"{path} was not what the job had left: it is kept as {path}.kept-by-survivor")
+            self._keep(path)
             os.makedirs(os.path.dirname(path), exist_ok=True)
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666)
             try:
@@ -150,6 +159,18 @@ class Carrier:
                 os.close(fd)
         except OSError as error:
             self.warn(f"{path} can't be put back as it was at the checkpoint: {error}")
+
+    def _keep(self, path: str) -> None:
+        """Copy what will be replaced: most often lost work, but another program may have added to the file too."""
+        if os.path.isfile(path):
+            self._kept = self._kept or tempfile.mkdtemp(prefix="survivor-kept-")
+            fd = os.open(
+                os.path.join(self._kept, f"{len(os.listdir(self._kept))}-{os.path.basename(path)}"),
+                os.O_WRONLY | os.O_CREAT | os.O_EXCL,
+                0o600,
+            )
+            with os.fdopen(fd, "wb") as copy:
+                copy.write(_read_file(path))
 
     @staticmethod
     def _begins_with(path: str, data: bytes) -> bool:

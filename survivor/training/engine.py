@@ -108,7 +108,7 @@ class Engine:
         self.hooks = Hooks(self)
         self.replay: Replay | None = None
         self.graphs = Graphs(link.warn)
-        self.files = Files(self.scope, link.warn)
+        self.files = Files(self.scope, link.warn, link.note)
         self.plan = Plan(settings, link, self.scope.files)
         self.step = 0
         self._due = 0.0

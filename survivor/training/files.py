@@ -53,15 +53,21 @@ class Files:
 
     Args:
         scope: tells the user's code and folder.
-        warn: tells the user a line.
+        warn: tells the user a line of warning.
+        note: tells the user a line.
 
     Attributes:
         made_folder: called when the script has made a folder.
     """
 
-    def __init__(self, scope: Scope, warn: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        warn: Callable[[str], None] = lambda _: None,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._scope = scope
-        self._carrier = Carrier(scope.root, warn)
+        self._carrier = Carrier(scope.root, warn, note)
         self._pid = os.getpid()
         self._written: dict[str, weakref.ref[Any] | None] = {}
         self._made: set[str] = set()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from survivor.state import generators
+from survivor.training import consumed
 from survivor.training.outside import Outside
 from survivor.training.records import Context, Record
 from survivor.training.rewrite import HOOK
@@ -74,6 +75,7 @@ class Hooks:
         if engine.replay is not None and engine.skips(record):
             return ()
         record.iterator = engine.open_iterator(iterable)
+        record.consumed = consumed.of(record.iterator, engine.scope)
         return self._drive(record)
 
     def _drive(self, record: Record) -> Iterator[Any]:
@@ -89,7 +91,10 @@ class Hooks:
                 record.done += 1
             while True:
                 head(record)
-                item = next(record.iterator, _END)  # type: ignore[arg-type]
+                if record.consumed is None:
+                    item = next(record.iterator, _END)  # type: ignore[arg-type]
+                else:
+                    item = record.consumed.next(record.iterator, _END)  # type: ignore[arg-type]
                 if item is _END:
                     break
                 if site.in_generator:

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 from survivor.checkpoint.snapshot import Blob
+from survivor.training.consumed import Consumed
 from survivor.training.sites import Site
 
 
@@ -67,6 +68,7 @@ class Record:
         entry: its number among the entries of this site in the parent's iteration.
         parent: the context that it was entered in.
         iterator: where its items come from (``for`` only).
+        consumed: what was taken from it, where it can't be taken apart, see `survivor.training.consumed`.
         done: bodies that have ended.
         item: the item of the body in progress (in generators only, where a body is interrupted).
         trained: a backward pass was seen inside this record.
@@ -85,6 +87,7 @@ class Record:
     entry: int
     parent: Context
     iterator: Iterator[Any] | None = None
+    consumed: Consumed | None = None
     done: int = 0
     item: Any = None
     trained: bool = False

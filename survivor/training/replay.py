@@ -19,6 +19,7 @@ from survivor.state.decode import Decoder
 from survivor.state.pairing import MISSING
 from survivor.training import frames, output
 from survivor.training.capture import code_name, user_frames
+from survivor.training.consumed import Consumed
 from survivor.training.records import Context, Ended, Level, Record
 
 if TYPE_CHECKING:
@@ -194,6 +195,7 @@ class Replay:
                 + " > ".join(entry["function"] for entry in document["frames"]),
             )
         decoder = Decoder(document["nodes"], blobs, engine.scope)
+        _consume_again(record, decoder, document.get("consumed"))
         spaces: list[tuple[dict[str, Any], Any]] = []
         for entry in document["modules"]:
             module = engine.scope.modules.get(entry["module"])
@@ -247,6 +249,12 @@ class Replay:
             decoder.value(reference)
         if document["iterator"] is not None:
             record.iterator = decoder.value(document["iterator"])
+
+
+def _consume_again(record: Record, decoder: Decoder, reference: Any) -> None:
+    if reference is not None and record.iterator is not None:
+        record.consumed = record.consumed or Consumed()
+        record.consumed.again(record.iterator, decoder.value(reference))
 
 
 def _split(decoder: Decoder, entry: dict[str, Any], live: Mapping[str, Any]) -> tuple[dict[str, Any], set[str]]:

@@ -12,11 +12,13 @@ from __future__ import annotations
 import base64
 import contextlib
 import errno
+import functools
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,8 +26,9 @@ from pathlib import Path
 _ACK = "/.ack-"
 
 
+@functools.cache
 def why_not() -> str:
-    """Why no FUSE file system can be mounted here; "" if one can."""
+    """Why no FUSE file system can be mounted here; "" if one can, which is tried once."""
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         return "/dev/fuse can't be opened"
     if shutil.which("fusermount3") is None and shutil.which("fusermount") is None:
@@ -34,7 +37,11 @@ def why_not() -> str:
         import mfusepy  # noqa: F401
     except (ImportError, OSError) as error:
         return f"mfusepy can't be loaded: {error}"
-    return ""
+    try:
+        with tempfile.TemporaryDirectory() as folder, recorded(Path(folder)):
+            return ""
+    except OSError as error:
+        return str(error)
 
 
 def acknowledge(mount: str | Path, number: int) -> None:
@@ -69,7 +76,8 @@ def recorded(folder: Path, fault: str = "") -> Iterator[tuple[Path, list[tuple]]
     finally:
         for name in ("fusermount3", "fusermount"):
             if shutil.which(name):
-                subprocess.run([name, "-u", mount], check=False, capture_output=True)
+                # lazily: a server that is made to hang answers to nothing else
+                subprocess.run([name, "-u", "-z", mount], check=False, capture_output=True)
                 break
         try:
             server.wait(timeout=10)

@@ -31,14 +31,9 @@ def logged(ram, commits):
     """The log of a life, and the folder that its names lie in."""
     why = why_not()
     if not why:
-        try:
-            with recorded(ram) as (mount, log):
-                store = FolderStore(mount / "store")
-                whole_life(store, lambda step: acknowledge(mount, step), commits)
-        except OSError as error:
-            why = str(error)
-        else:
-            return log, "/store"
+        with recorded(ram) as (mount, log):
+            whole_life(FolderStore(mount / "store"), lambda step: acknowledge(mount, step), commits)
+        return log, "/store"
     warnings.warn(f"no FUSE file system here ({why}): the store's own operations are recorded", stacklevel=1)
     do = Recording()
     whole_life(FolderStore(ram / "store", do), lambda step: do.note("ack", step), commits)

@@ -152,3 +152,20 @@ def test_two_calls_of_one_job_at_once_are_refused(kernels):
     assert "job 'train' is being run by" in refused.error and "Traceback" not in refused.error
     kernel.interrupt()
     cell.wait()
+
+
+def test_the_stop_button_saves_a_script_that_runs_from_a_shell_line(kernels, tmp_path):
+    (tmp_path / "train.py").write_text(
+        "import time\nfor i in steps(400):\n    print('line', i, flush=True)\n    time.sleep(0.02)\n"
+    )
+    kernel = fast(kernels)
+    command = "!{sys.executable} -m survivor run --every 0 train.py"
+    cell = kernel.begin(command).until(lambda cell: "line 3" in cell.out)
+    kernel.interrupt()
+    cell.wait()
+    first = [int(number) for number in re.findall(r"^line (\d+)\r?$", cell.out, re.MULTILINE)]
+    again = kernel.run(command)
+    second = [int(number) for number in re.findall(r"^line (\d+)\r?$", again.out, re.MULTILINE)]
+    assert "continuing at step" in again.out + again.err
+    assert second[0] <= first[-1] + 1 and second == list(range(second[0], 400))
+    assert "finished after 2 sessions" in again.out + again.err

@@ -122,9 +122,9 @@ LINES = {
     "survivor.ignore(model)": "ignored",
     "state = threading.local()": "thread-local",
     "state = contextvars.ContextVar('n')": "context-variable",
-    "past = queue.Queue()": "queue",
+    "past = queue.SimpleQueue()": "queue",
     "seen = weakref.WeakKeyDictionary()": "weak-dictionary",
-    "n = multiprocessing.Value('i', 0)": "shared-memory",
+    "n = shared_memory.SharedMemory('n')": "shared-memory",
     "os.environ['N'] = '1'": "environment",
     "import torch\ntorch.n = 1": "library-attribute",
     "torch.set_default_dtype(torch.float64)": "process-flag",
@@ -133,7 +133,6 @@ LINES = {
     "b = sqlite3.connect('b')": "database",
     "subprocess.run('x')": "other-process",
     "log = open('log.txt', 'a')": "appended-file",
-    "lines = open('numbers.txt')": "open-file",
     "@functools.lru_cache\ndef f(): pass": "cached-function",
     "def f():\n    yield 1": "generator",
     "loader = DataLoader(data, num_workers=2)": "workers",
@@ -169,10 +168,10 @@ def test_modules_of_the_scripts_folder_are_scanned_as_well(tmp_path):
 
 def test_a_cause_of_resuming_is_not_named_for_a_script_that_differs_by_itself(tmp_path):
     script = tmp_path / "train.py"
-    script.write_text("past = queue.Queue()\nn = os.getpid()\nseed(0)\n")
+    script.write_text("past = queue.SimpleQueue()\nn = os.getpid()\nseed(0)\n")
     found = sources.scan(tmp_path, script)
     assert "process number" in hints.find(Divergence("loss"), found, itself=True)[0]
-    assert "queue" in hints.find(Divergence("loss"), found, itself=False)[0]
+    assert "SimpleQueue" in hints.find(Divergence("loss"), found, itself=False)[0]
 
 
 def test_a_run_has_a_copy_of_the_folder_and_leaves_the_original_alone(tmp_path):

@@ -216,3 +216,19 @@ def test_a_session_that_ends_leaves_no_process_and_frees_the_job(work):
     assert all(not process.is_running() for process in processes)
     leases = os.listdir(work.folder / "survivor-jobs/script/leases")
     assert "00000001.end.json" in leases
+
+
+def test_without_memory_for_snapshots_the_child_writes_checkpoints_itself_and_says_so(work):
+    script = work.write(COUNT)
+    run = work.start("--every", "0", script, 1000, env={"FAKE_FREE_BYTES": "0"})
+    run.read_until("5")
+    os.kill(run.child_pid(), signal.SIGKILL)
+    run.read_until("9")
+    run.send(signal.SIGTERM)
+    code, _out, err = run.end()
+    assert (code, "there is no memory to keep a copy of the state" in err) == (75, True), err
+    assert "SIGTERM: saved at step" in err and position_in(err) >= 5
+    assert not [event for event in run.events() if event["event"] == "snapshot_taken"]
+    printed = numbers(run.lines)
+    code, out, _err = work.run("--accept-changes", script, printed[-1] + 3, env={"FAKE_FREE_BYTES": "0"})
+    assert (code, numbers(out.split())) == (0, [printed[-1] + 1, printed[-1] + 2])

@@ -94,6 +94,13 @@ def test_a_script_that_fails_shows_python_s_own_traceback_and_ends_with_1(work):
     assert "the script ended with code 1" in err
 
 
+def test_a_gpu_without_memory_is_the_script_s_failure_with_advice(work):
+    script = work.write("raise RuntimeError('CUDA out of memory. Tried to allocate 20.00 GiB.')\n")
+    code, _out, err = work.run(script)
+    assert code == 1
+    assert "the GPU ran out of memory" in err and "expandable_segments" in err
+
+
 def test_a_failing_script_keeps_its_last_checkpoint(work):
     script = work.write("for i in steps(9):\n    print(i)\n    assert i < 5\n")
     code, out, err = work.run("--every", 0, script)

@@ -13,6 +13,7 @@ from survivor.training.frames import read
 from survivor.training.liveness import dead_names, live_variables
 
 _MACHINERY = re.compile(r"__\w+__$|___|__(builtins_dict|compiled_fn|resume_at|import_)")
+_LIBRARY = os.path.dirname(os.__file__) + os.sep
 _OURS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
 
 
@@ -42,11 +43,16 @@ class Script:
         self._roots = tuple(os.path.realpath(root) + os.sep for root in roots)
         self._known: dict[str, bool] = {}
         self._codes: dict[str, types.CodeType | None] = {}
+        self._count = -1  # of all modules, when the script's were last looked for: that takes a while
+        self._modules: dict[str, types.ModuleType] = {}
 
     def owns(self, filename: str) -> bool:
         """Whether a source file is the script's."""
         known = self._known.get(filename)
         if known is None:
+            if "site-packages" in filename or filename.startswith(_LIBRARY):  # nearly all there are
+                self._known[filename] = False
+                return False
             path = os.path.realpath(filename)
             known = path.startswith(self._roots) and not path.startswith(_OURS)
             known = known and "site-packages" not in path and "dist-packages" not in path
@@ -64,6 +70,8 @@ class Script:
 
     def modules(self) -> dict[str, types.ModuleType]:
         """The script's modules, by name."""
+        if self._count == len(sys.modules):
+            return self._modules
         found = {}
         seen = set()
         for name, module in sorted(sys.modules.items()):  # multiprocessing calls __main__ __mp_main__ as well
@@ -73,6 +81,7 @@ class Script:
             if isinstance(filename, str) and os.path.isabs(filename) and self.owns(filename):
                 seen.add(id(module))
                 found[name] = module
+        self._count, self._modules = len(sys.modules), found
         return found
 
     def roots(self, frame: types.FrameType | None) -> list[Root]:

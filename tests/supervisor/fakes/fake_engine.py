@@ -5,8 +5,12 @@ import os
 import time
 from dataclasses import dataclass
 
+from survivor import machine
 from survivor.checkpoint.snapshot import Blob, Snapshot
 from survivor.errors import NotResumableError
+
+if "FAKE_FREE_BYTES" in os.environ:
+    machine.memory = lambda: machine.Memory(int(os.environ["FAKE_FREE_BYTES"]), 0)
 
 
 @dataclass
