@@ -30,6 +30,7 @@ with atheris.instrument_imports(include=["survivor"]):
     from survivor.checkpoint.job import JobRecord, SessionRecord
     from survivor.checkpoint.names import parse_stamp
     from survivor.checkpoint.repository import Repository
+    from survivor.checkpoint.snapshot import Blob
     from survivor.errors import StoreError, UsageError
     from survivor.training.export import states_of
 
@@ -82,7 +83,8 @@ def read_folder(files: dict[str, bytes]) -> None:
 def read_document(text: bytes) -> None:
     """What ``survivor export`` makes of a document."""
     document = envelope.parse(text, "document")
-    checkpoint: Any = SimpleNamespace(document=document, blobs=dict, info=SimpleNamespace(name="x"))
+    blobs = {"w": Blob(name="w", dtype="U8", shape=(64,), data=memoryview(bytearray(64)))}
+    checkpoint: Any = SimpleNamespace(document=document, blobs=lambda: blobs, info=SimpleNamespace(name="x"))
     states_of(checkpoint)
 
 
@@ -172,8 +174,13 @@ def seeds(folder: Path) -> None:
              "nodes": [["object", "torch.optim.sgd:SGD", [["state", [1]], ["param_groups", [2]], ["defaults", [1]]]],
                        ["dict", None, [], [], None], ["list", None, [[3]], []],
                        ["dict", None, [["lr", 0.1], ["params", [2]]], [], None],
-                       ["object", "m:M", [["_parameters", [1]], ["_buffers", [1]], ["_modules", [1]],
-                                          ["_non_persistent_buffers_set", None]]]]}  # fmt: skip
+                       ["object", "m:M", [["_parameters", [5]], ["_buffers", [1]], ["_modules", [1]],
+                                          ["_non_persistent_buffers_set", None]]],
+                       ["dict", None, [["weight", [6]]], [], None],
+                       ["tensor", "torch.nn.parameter:Parameter",
+                        {"requires_grad": True, "leaf": True, "dtype": "torch.float32", "shape": [2, 4],
+                         "device": "cpu", "conj": False, "neg": False, "stride": [16, 4], "blob": "w",
+                         "offset": 0}]]}  # fmt: skip
     document = {"kind": "training", "levels": [level], "ended": [[]]}
     (folder / "seed-document").write_bytes(bytes([DOCUMENT]) + json.dumps(document).encode())
     (folder / "seed-raw").write_bytes(bytes([RAW]) + framed("manifest", NAME, b"{}", b"{}"))

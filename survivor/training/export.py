@@ -53,7 +53,7 @@ def states_of(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
             prefix = f"ended0.{len(ended) - 1}/"
             plain = Plain(ended[-1]["state"], _Under(checkpoint.blobs(), prefix))
             return plain.states(), plain.models
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (LookupError, TypeError, ArithmeticError, ValueError, AttributeError, RuntimeError) as error:
         what = f"{type(error).__name__}: {error}"
         raise FormatError(f"checkpoint {checkpoint.info.name} is not what survivor writes ({what})") from error
     raise UsageError(

@@ -49,7 +49,7 @@ FAULTS = [
     Fault("context_variable", "differs", "loss", SHOWN, "", "a context variable"),
     Fault("environment", "differs", "loss", SHOWN, "", "os.environ"),
     Fault("library_attribute", "differs", "loss", SHOWN, "", "an attribute of an installed module"),
-    Fault("weak_dictionary", "differs", "loss", SHOWN, "", "a weak dictionary"),
+    Fault("weak_dictionary", "refused", "refused", 0, "counts (weakref.WeakKeyDictionary", ""),
     Fault("default_dtype", "differs", "loss", SHOWN, "torch.get_default_dtype()", "a flag of the process"),
     Fault("thread_count", "differs", "state", SHOWN, "torch.get_num_threads()", "number of threads"),
     Fault("appended_file", "differs", "step", SHOWN, "optimizer.param_groups[0]['lr']", "appended to"),
