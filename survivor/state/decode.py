@@ -74,6 +74,13 @@ class Decoder(Pairing):
         self._values[number] = value
         return value
 
+    def anew(self, reference: list[Any]) -> Any:
+        """The value made once more, as if nothing live had been found for it."""
+        number = self._number(reference)
+        self._values.pop(number, None)
+        self._live.pop(number, None)
+        return self.value(reference)
+
     def again(self) -> None:
         """Fill all objects once more; generators and iterators stay as they are."""
         settled = {n: v for n, v in self._values.items() if self.nodes[n][0] in ("generator", "iterator")}

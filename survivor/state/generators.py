@@ -119,8 +119,21 @@ def rebuild(function: str, references: dict[str, Any], live: Any, decoder: Any) 
     if state == inspect.GEN_SUSPENDED:
         loops, place, delegate = (decoder.value(references[name]) for name in ("loops", "place", "delegate"))
         _put_back(_Drive(target, list(loops), variables, place, delegate))
+        _renew_iterators(target, references["locals"], [loop["iterator"] for loop in loops], decoder)
         decoder.driven = True
     return target
+
+
+def _renew_iterators(generator: Any, reference: Any, of_loops: list[Any], decoder: Any) -> None:
+    """Put iterators that the generator holds where they stood: the way to its ``yield`` may have taken an item."""
+    fresh = {}
+    for name, item in decoder.nodes[reference[0]][2]:
+        if not isinstance(item, list) or decoder.nodes[item[0]][0] != "iterator":
+            continue
+        if not any(decoder.value(item) is iterator for iterator in of_loops):
+            fresh[name] = decoder.anew(item)
+    if fresh:
+        frames.write(generator.gi_frame, fresh, set())
 
 
 def _call(function: Any, variables: dict[str, Any]) -> Any:
