@@ -6,6 +6,7 @@ every byte has to be copied, hashed and written at each checkpoint.
 
 from __future__ import annotations
 
+import atexit
 import json
 import mmap
 import os
@@ -60,7 +61,7 @@ class Job:
     def start(self, *options: str) -> subprocess.Popen[str]:
         """Start it under survivor with these options."""
         command = [sys.executable, "-m", "survivor", "run", "--events", "events.jsonl", *options, *self._args]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command,
             cwd=self.folder,
             env={**os.environ, "JOB_LOG": str(self.log), "OMP_NUM_THREADS": "1"},
@@ -69,6 +70,10 @@ class Job:
             start_new_session=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
+        # a benchmark that is ended half-way leaves no job behind
+        atexit.register(process.kill)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        return process
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         """The session's events of one kind."""

@@ -13,6 +13,8 @@ TWINS = [
     *twins(
         "library_generators.py", fast="S4, S15, S26 TERM, S36", slow="S1, S8, S9, S16, S24, S25, S27, S29, S33, S43"
     ),
+    *twins("running_loss.py", fast="S8, S16 TERM", slow="S1, S4, S6, S7, S11, S12, S17"),
+    *twins("old_weight_norm.py", fast="S8, S15 TERM", slow="S1, S4, S10, S11, S18"),
     *twins("delegating.py", fast="S6, S18 TERM", slow="S1, S5, S13, S14, S20, S21, S28"),
     *twins("project_folder", fast="S4, S9 TERM", slow="S1, S7, S8, S14, S20"),
 ]

@@ -129,7 +129,11 @@ class Encoder:
             for pair in self.nodes[number][2]:
                 if type(pair[0]) is int and pair[0] in self._memo:
                     pair[0] = {"~": ["id", self._memo[pair[0]]]}
-        return self.memory.finish(self.nodes)
+        blobs = self.memory.finish(self.nodes)
+        # no cycles: a graph that the state hung on must be freed with the encoder, not at the next collection
+        self._methods.clear()
+        del self.memory
+        return blobs
 
     # --- which encoder for which class ------------------------------------------------------
 

@@ -268,6 +268,8 @@ def is_transparent(cls: type) -> bool:
         return True
     if cls.__itemsize__ or not cls.__flags__ & (1 << 9):  # 1 << 9: made at run time, as by a class statement
         return False
+    if any(base is not object and not base.__dictoffset__ and "__slots__" not in vars(base) for base in cls.__mro__):
+        return False  # made in C: a class statement gives its instances a __dict__ or slots
     explained = object.__basicsize__ + 2 * _SLOT + _SLOT * len(slot_names(cls))
     return cls.__basicsize__ <= explained and all(base is object or base.__flags__ & (1 << 9) for base in cls.__mro__)
 

@@ -153,8 +153,9 @@ class Memory:
                 live.data.copy_(source)
             else:
                 live.data = self.new_tensor(fields, torch.Tensor)
-        if live.is_leaf and live.requires_grad != fields["requires_grad"]:
-            live.requires_grad_(fields["requires_grad"])
+        wants_grad = bool(fields["requires_grad"] and fields["leaf"])  # what hung on a graph is carried detached
+        if live.is_leaf and live.requires_grad != wants_grad:
+            live.requires_grad_(wants_grad)
     def _check_constant(
         self, fields: dict[str, Any], begin: int, size: int, read: Callable[[int, int], memoryview]
     ) -> None:

@@ -13,11 +13,12 @@ Of what is not spent only training can tell: a hook is put on the graph's node, 
 through it, that place (a path in the state, indices left out) is known to be *used*. A place is known to be
 *dead* when an iteration with a backward pass has twice put another graph there, of which the old one is no
 part, and nobody had used the old one. One that only grows (a list of losses that nobody goes backward through) is
-taken as dead after many iterations, and the user is told so.
+taken as dead after many iterations, and the user is told so. A graph that has been freed, unused, is dead at once.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -80,6 +81,7 @@ class Graphs:
         self._places: dict[str, _Place] = {}
         self._saved_names: dict[type, list[str]] = {}
         self._hooked = False
+        self._watchers: dict[str, list[weakref.ref[Any]]] = {}
 
     def install(self) -> None:
         """Notice hooks on saved tensors (activation checkpointing): then reading one may run code of the user's."""
@@ -97,6 +99,8 @@ class Graphs:
         head = Head(loop, done, self.backwards)
         groups: dict[str, list[Any]] = {}
         usable: set[Any] = set()
+        for path, _ in found:
+            self._watchers[path] = []
         for path, tensor in found:
             node: Any = tensor.grad_fn
             self._watch(path, node)  # belief is checked as long as it is relied on
@@ -140,6 +144,8 @@ class Graphs:
         return not still_open
 
     def _was_left_alone(self, path: str) -> bool:
+        if path not in self._used and self._watchers.get(path) and all(w() is None for w in self._watchers[path]):
+            return True  # the graph is gone, and a hook lives as long as its node
         place = self._places.get(path)
         return place is not None and self.backwards - place.head.backwards >= _PASSES_TO_TRUST
 
@@ -162,6 +168,7 @@ class Graphs:
                 )
 
         node.register_prehook(used)
+        self._watchers[path].append(weakref.ref(used))
 
     def _is_spent(self, root: Any, usable: set[Any]) -> bool:
         """Whether a backward pass through a node must fail; `usable` are nodes that are known not to be in the way."""

@@ -154,6 +154,7 @@ def test_a_job_killed_behind_its_last_loop_goes_on_there(tmp_path):
     assert (tmp_path / "8.pt").read_bytes() == before
     # what was written behind the loop is written again, and once
     assert (tmp_path / "log.txt").read_text() == log and log.endswith("trained\n") and log.count("\n") == 10
+    assert survivor(tmp_path, "log", "best_of").splitlines() == ["trained"]
     survivor(tmp_path, "export", "best_of", "last.pt")
     states = torch.load(tmp_path / "last.pt", weights_only=True)
     del states["survivor"]
