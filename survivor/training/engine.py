@@ -21,22 +21,22 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Protocol
 
-from survivor.checkpoint.snapshot import Blob, Snapshot
+from survivor.checkpoint.snapshot import Snapshot
 from survivor.errors import DivergedError, NotResumableError, SurvivorError
-from survivor.state import generators, loaders, progress, rng
+from survivor.state import generators, loaders, progress
 from survivor.state.encode import Encoder
 from survivor.state.loaders import tracking
 from survivor.state.memory import Constants
 from survivor.state.scope import Scope
-from survivor.training import attachments, importer, watch
+from survivor.training import importer, watch
+from survivor.training.assembly import Assembly
 from survivor.training.capture import Capture, capture, freeze, inside_unwatched_loop, sites_of
-from survivor.training.ending import flush_everything
 from survivor.training.files import Files
 from survivor.training.graphs import Graphs
 from survivor.training.loops import Hooks
 from survivor.training.metrics import Metrics
 from survivor.training.plan import Plan
-from survivor.training.records import Context, Ended, Level, Record
+from survivor.training.records import Context, Ended, Record
 from survivor.training.replay import Replay
 from survivor.training.sites import Site
 
@@ -117,10 +117,9 @@ class Engine:
         self._unknown_levels_s = 0.0
         self._at: Record | None = None
         self.first_training: Callable[[FrameType], None] | None = None
-        self._constants = Constants()
+        self.constants = Constants()
         self._starts = 0
-        self._origin: dict[str, Any] | None = None
-        self._origin_blobs: dict[str, Blob] = {}
+        self.assembly = Assembly(self)
         self.tracked: dict[str, Any] = {}
         self.ignored: list[Any] = []
         self.metrics = Metrics(settings.keep_best)
@@ -138,16 +137,14 @@ class Engine:
         self.files.install()
         if checkpoint is not None:
             self.replay = Replay(self, checkpoint.document, checkpoint.blobs())
-            self._origin, self._origin_blobs = self.replay.restore_origin()
-            self._constants.digests = dict(checkpoint.document["constants"])
+            self.assembly.origin = self.replay.restore_origin()
+            self.constants.digests = dict(checkpoint.document["constants"])
             self.metrics.restore(checkpoint.metrics, checkpoint.document.get("best", {}))
             self.step = self.replay.step
             if self.replay.at_start:
                 self.replay.end()
         else:
-            encoder = Encoder(self.scope)
-            self._origin = {"rng": encoder.ref(rng.read_all()), "nodes": encoder.nodes}
-            self._origin_blobs = freeze(Level({}, encoder.finish())).blobs
+            self.assembly.begin()
             self.files.made_folder = self._save_start
             self._save_start()
         self._due = self.clock()
@@ -293,17 +290,7 @@ class Engine:
             level = freeze(taken.level) if taken is not None else None
         record.parent.ended.append(Ended(site=record.site.key, entry=record.entry, how=record.how, level=level))
         if record.parent is self.hooks.root:
-            self._end = self._end_snapshot(record)
-
-    def _end_snapshot(self, record: Record) -> Snapshot | None:
-        """The state where an outermost training loop has ended, which no head comes after."""
-        if any(past.level is None for past in self.hooks.root.ended):
-            return None
-        # it is saved later, if at all, and must not know of what is printed and written until then
-        flush_everything()
-        blobs: dict[str, Blob] = {}
-        document = self._document([], [_ended_part(self.hooks.root, 0, blobs)])
-        return attachments.attached(self._made(document, blobs, f"the end of the {record.site.label} loop"))
+            self._end = self.assembly.at_end(record)
 
     def abandoned(self, record: Record) -> None:
         """A loop was left by an exception: it can't be skipped by a resumed run."""
@@ -342,23 +329,7 @@ class Engine:
         """
         if not self.hooks.outside.closed and self._starts < _MOST_STARTS:
             self._starts += 1
-            blobs = _prefixed(Level({}, self._origin_blobs), "origin/")
-            self.link.save(
-                Snapshot(document=self._document([], []), blobs=blobs, step=0, position="its start"), final=False
-            )
-
-    def _document(self, levels: list[Any], ended: list[Any]) -> dict[str, Any]:
-        assert self._origin is not None
-        return {
-            "kind": "training",
-            "step": self.step,
-            "origin": self._origin | {"outside": self.hooks.outside.log},
-            "files": self.files.lengths(),
-            "constants": self._constants.digests,
-            "best": self.metrics.best,
-            "levels": levels,
-            "ended": ended,
-        }
+            self.link.save(self.assembly.at_start(), final=False)
 
     # --- safe points ----------------------------------------------------------------------------
 
@@ -379,8 +350,8 @@ class Engine:
         """The state at this head, or ``None`` where it can't be read."""
         begin = self.clock()
         # what stands at the first training loop's head is what a resumed run's set-up will make
-        self._constants.learning = len(chain) == 1 and record.done == 0 and not self._constants.digests
-        encoder = Encoder(self.scope, self.settings.ignore, self.ignored, self._constants)
+        self.constants.learning = len(chain) == 1 and record.done == 0 and not self.constants.digests
+        encoder = Encoder(self.scope, self.settings.ignore, self.ignored, self.constants)
         try:
             taken = capture(encoder, record, chain, self.tracked, result)
             if record.site.trains or record.site.hinted:
@@ -408,7 +379,7 @@ class Engine:
                 record.site.retry_at = now + _RETRY_FACTOR * (self.clock() - now)
             self.plan.postponed(blocked or self.graphs.why, since=now - self._due)
             return None
-        snapshot, best = self._snapshot(record, chain, taken), self.metrics.take_improved()
+        snapshot, best = self.assembly.at_head(chain, taken.level), self.metrics.take_improved()
         self.link.save(snapshot, final=self._stop_reason is not None, needed=best)
         if self._stop_reason is not None:
             self.link.leave()
@@ -440,39 +411,3 @@ class Engine:
     def _closed(self, context: Context) -> bool:
         """Whether all training loops that have ended in this iteration left a state that can be stored."""
         return all(past.level is not None and self.graphs.closed(past.level.open_paths) for past in context.ended)
-
-    def _snapshot(self, record: Record, chain: list[Record], taken: Capture) -> Snapshot:
-        blobs: dict[str, Blob] = {}
-        documents = []
-        levels = [outer.level for outer in chain[:-1]] + [taken.level]
-        for i, level in enumerate(levels):
-            assert level is not None
-            documents.append(level.document)
-            blobs |= _prefixed(level, "" if level is taken.level else f"level{i}/")
-        contexts = [self.hooks.root, *(outer.context for outer in chain[:-1])]
-        ended = [_ended_part(context, i, blobs) for i, context in enumerate(contexts)]
-        return self._made(self._document(documents, ended), blobs, ", ".join(str(r) for r in chain))
-
-    def _made(self, document: dict[str, Any], blobs: dict[str, Blob], position: str) -> Snapshot:
-        blobs |= _prefixed(Level({}, self._origin_blobs), "origin/")
-        metrics = dict(self.metrics.values)
-        return Snapshot(document=document, blobs=blobs, step=self.step, position=position, metrics=metrics)
-
-
-def _ended_part(context: Context, depth: int, blobs: dict[str, Blob]) -> list[dict[str, Any]]:
-    """What a document says of the training loops that have ended; their bytes are added to ``blobs``."""
-    part = []
-    for j, past in enumerate(context.ended):
-        assert past.level is not None
-        blobs |= _prefixed(past.level, f"ended{depth}.{j}/")
-        part.append({"site": past.site, "entry": past.entry, "how": past.how, "state": past.level.document})
-    return part
-
-
-def _prefixed(level: Level, prefix: str) -> dict[str, Blob]:
-    if not prefix:
-        return level.blobs
-    return {
-        prefix + name: Blob(name=prefix + name, dtype=blob.dtype, shape=blob.shape, data=blob.data)
-        for name, blob in level.blobs.items()
-    }

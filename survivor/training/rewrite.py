@@ -191,7 +191,10 @@ class Rewriter(ast.NodeTransformer):
         else:
             node.test = tick
         enter = ast.copy_location(ast.Expr(self._call("enter", test, ast.Constant(number))), node)
-        leave = ast.copy_location(ast.Expr(self._call("exit", test, ast.Constant(number))), node)
+        # a generator that is collected when the interpreter ends finds the globals of its module gone
+        there = ast.copy_location(ast.Name(id=HOOK, ctx=ast.Load()), test)
+        last = ast.BoolOp(op=ast.And(), values=[there, self._call("exit", test, ast.Constant(number))])
+        leave = ast.copy_location(ast.Expr(ast.copy_location(last, test)), node)
         guarded = ast.copy_location(ast.Try(body=[node], handlers=[], orelse=[], finalbody=[leave]), node)
         return [enter, guarded, *self._after(node, number)]
 
