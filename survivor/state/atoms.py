@@ -164,3 +164,8 @@ def decode_atom(reference: Any) -> Any:
         return _DECODERS[kind](*arguments)
     except (KeyError, TypeError, ValueError, ArithmeticError, re.error) as error:
         raise FormatError(f"not a value that survivor writes: {str(reference)[:80]} ({error})") from error
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two values are atoms that a document spells alike."""
+    return type(a) is type(b) and is_atom(a) and encode_atom(a) == encode_atom(b)

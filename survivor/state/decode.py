@@ -22,12 +22,21 @@ import torch
 
 from survivor.checkpoint.snapshot import Blob
 from survivor.errors import FormatError
-from survivor.state import atoms, functions, generators, holders, iterators, readers, rng, sets, tables, tensors
-from survivor.state.encode import MODULE_PLUMBING, SKIPPED_ATTRIBUTES, is_hook_table
+from survivor.state import (
+    atoms,
+    functions,
+    generators,
+    holders,
+    iterators,
+    plumbing,
+    readers,
+    rng,
+    sets,
+    tables,
+    tensors,
+)
 from survivor.state.pairing import MISSING, Pairing
 from survivor.state.scope import Scope, class_name, find_class, is_transparent, slot_names
-
-_BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 
 
 class Decoder(Pairing):
@@ -112,9 +121,9 @@ class Decoder(Pairing):
         kept = {name for name, _ in pairs}
         if own is not None:
             for name in [n for n in own if n not in kept]:
-                if name not in _skipped(target):
+                if name not in plumbing.skipped(target):
                     del own[name]
-                elif name in MODULE_PLUMBING and is_hook_table(own[name]):
+                elif plumbing.is_hook_table(name, own[name]):
                     own[name].clear()
         for name, value in values.items():
             if name in slots:
@@ -169,7 +178,7 @@ class Decoder(Pairing):
     def _make_tuple(self, number: int, node: list[Any], live: Any) -> Any:
         items = self._list_of(node[2])
         same = live is not MISSING and len(live) == len(items)
-        if same and all(a is b or _same_atom(a, b) for a, b in zip(live, items, strict=True)):
+        if same and all(a is b or atoms.same(a, b) for a, b in zip(live, items, strict=True)):
             return live
         cls = self._class_of(node[1], tuple)
         self._note_lost(items, node[2])
@@ -221,7 +230,7 @@ class Decoder(Pairing):
         self._note_lost(values, [item for _, item in node[2]])
         current = list(base.items(target))
         same = len(current) == len(keys) and all(
-            (k is key or _same_atom(k, key)) and v is value
+            (k is key or atoms.same(k, key)) and v is value
             for (k, v), key, value in zip(current, keys, values, strict=True)
         )
         if not same:
@@ -257,7 +266,7 @@ class Decoder(Pairing):
             if not is_transparent(cls):
                 raise FormatError(f"an instance of {node[1][:120]} can't be made from attributes")
             target = cls() if cls is types.SimpleNamespace else object.__new__(cls)
-            for name, item in new_plumbing(target).items():
+            for name, item in plumbing.new(target).items():
                 target.__dict__.setdefault(name, item)
         self._values[number] = target
         self._set_attributes(target, node[2])
@@ -388,12 +397,7 @@ class Decoder(Pairing):
         state = self.value(node[2])
         target = live
         if target is MISSING:
-            if node[3] not in _BIT_GENERATORS:
-                raise FormatError(f"unknown NumPy bit generator {str(node[3])[:80]!r}")
-            bits = getattr(np.random, node[3])()
-            target = {"Generator": np.random.Generator, "RandomState": np.random.RandomState}.get(node[1], lambda b: b)(
-                bits
-            )
+            target = rng.new_numpy(node[1], node[3])
         if isinstance(target, np.random.RandomState):
             target.set_state(state)
         else:
@@ -445,30 +449,3 @@ class Decoder(Pairing):
     def _make_generator(self, number: int, node: list[Any], live: Any) -> Any:
         made = generators.rebuild(node[1], dict(node[2]), live, self)
         return made if made is not None else self._absent(number)
-
-
-def new_plumbing(target: Any) -> dict[str, Any]:
-    """The attributes that torch's own machinery expects on an instance made without ``__init__``."""
-    if isinstance(target, torch.nn.Module):
-        made = dict(torch.nn.Module().__dict__)
-    elif isinstance(target, torch.optim.Optimizer):
-        skipped = SKIPPED_ATTRIBUTES[torch.optim.Optimizer]
-        template = torch.optim.SGD([torch.zeros(1)], lr=0.1)
-        made = {k: v for k, v in vars(template).items() if k in skipped and k != "step"}
-    elif isinstance(target, torch.utils.data.DataLoader):
-        made = {"_DataLoader__multiprocessing_context": None}
-    else:
-        made = {}
-    return made
-
-
-def _skipped(target: Any) -> frozenset[str]:
-    result: frozenset[str] = frozenset()
-    for base, names in SKIPPED_ATTRIBUTES.items():
-        if isinstance(target, base):
-            result |= names
-    return result
-
-
-def _same_atom(a: Any, b: Any) -> bool:
-    return type(a) is type(b) and atoms.is_atom(a) and atoms.encode_atom(a) == atoms.encode_atom(b)

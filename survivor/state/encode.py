@@ -23,27 +23,22 @@ import numpy as np
 import torch
 
 from survivor.checkpoint.snapshot import Blob
-from survivor.state import atoms, functions, generators, holders, iterators, progress, readers, rng, sets, tables
+from survivor.state import (
+    atoms,
+    functions,
+    generators,
+    holders,
+    iterators,
+    plumbing,
+    progress,
+    readers,
+    rng,
+    sets,
+    tables,
+)
 from survivor.state.memory import Constants, Memory
 from survivor.state.scope import Scope, attributes_of, class_name, is_at_work, is_remade, is_transparent, slot_names
 
-#: nn.Module machinery that holds no state of training: hook tables and flags that its code sets up.
-MODULE_PLUMBING = frozenset(name for name in torch.nn.Module().__dict__) - {
-    "training",
-    "_parameters",
-    "_buffers",
-    "_non_persistent_buffers_set",
-    "_modules",
-}
-#: Attributes that belong to the machinery of torch's own classes, by class.
-SKIPPED_ATTRIBUTES: dict[type, frozenset[str]] = {
-    torch.nn.Module: MODULE_PLUMBING,
-    torch.optim.Optimizer: frozenset(
-        name for name in vars(torch.optim.SGD([torch.zeros(1)], lr=0.1)) if "hook" in name or "patch" in name
-    )
-    | {"step", "zero_grad"},
-    torch.utils.data.DataLoader: frozenset({"_DataLoader__multiprocessing_context"}),
-}
 _MODULE_PART = re.compile(r"\._(?:parameters|buffers|modules)\['([^']*)'\]")
 _LEAST_ADDRESS = 1 << 20
 
@@ -282,13 +277,10 @@ class Encoder:
         return ["object", class_name(type(value)), self._instance_attributes(value, number)]
 
     def _instance_attributes(self, value: Any, number: int) -> list[Any]:
-        skipped: frozenset[str] = frozenset()
-        for base, names in SKIPPED_ATTRIBUTES.items():
-            if isinstance(value, base):
-                skipped |= names
+        skipped = plumbing.skipped(value)
         held = attributes_of(value)
         slots = slot_names(type(value))
-        data = {k: v for k, v in held.items() if k not in skipped or (k in MODULE_PLUMBING and is_hook_table(v))}
+        data = {k: v for k, v in held.items() if k not in skipped or plumbing.is_hook_table(k, v)}
         data |= {name: held[name] for name in slots if name in held}
         return self._attributes(data, number)
 
@@ -405,11 +397,6 @@ class Encoder:
             return self._opaque(value, number)
         self._note_cells(parts.get("cells", {}))
         return ["generator", generators.name(value, self.scope), self._attributes(parts, number)]
-
-
-def is_hook_table(value: Any) -> bool:
-    """Whether this is a module's table of hooks with hooks in it: they may come and go (pruning)."""
-    return isinstance(value, dict) and bool(value)
 
 
 def is_stateful(value: Any) -> bool:

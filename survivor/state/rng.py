@@ -12,6 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from survivor.errors import FormatError
+
+_BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
+
 
 def read_all() -> dict[str, Any]:
     """The states of all global streams of this process."""
@@ -45,3 +49,16 @@ def bits_of(generator: Any) -> Any:
 def bits_name(generator: Any) -> str:
     """Its algorithm, such as ``PCG64``."""
     return type(bits_of(generator)).__name__
+
+
+def new_numpy(kind: str, bits: str) -> Any:
+    """A new generator: ``Generator``, ``RandomState``, or the bit generator alone for any other ``kind``.
+
+    Raises:
+        FormatError: there is no such bit generator.
+    """
+    if bits not in _BIT_GENERATORS:
+        raise FormatError(f"unknown NumPy bit generator {str(bits)[:80]!r}")
+    made = getattr(np.random, bits)()
+    around: dict[str, Any] = {"Generator": np.random.Generator, "RandomState": np.random.RandomState}
+    return around[kind](made) if kind in around else made
