@@ -384,8 +384,7 @@ class Decoder(Pairing):
         return tensors.sparse(node[1], node[2], self._mapping(node[3]))
 
     def _make_scalar(self, number: int, node: list[Any], live: Any) -> Any:
-        dtype = tensors.numpy_dtype(node[1])
-        return np.frombuffer(atoms.decode_atom(node[2]), dtype)[0]
+        return np.frombuffer(atoms.decode_atom(node[2]), tensors.numpy_dtype(node[1]))[0]
 
     def _make_dtype(self, number: int, node: list[Any], live: Any) -> Any:
         return np.dtype(object) if node[1] == "|O" else tensors.numpy_dtype(node[1])
