@@ -65,7 +65,7 @@ def shield_worker(_worker_id: int = 0) -> None:
     _set_below_python(STOP_SIGNALS, _do_nothing())
 
 
-def end_by_kill(workers: Iterable[Any], forget: Callable[[], None]) -> None:
+def end_by_kill(workers: Iterable[Any], forget: Callable[[], None] = lambda: None) -> None:
     """Let ``terminate()`` of these worker processes, ``multiprocessing``'s own included, send SIGKILL.
 
     ``forget`` is called before: who watches the workers must not take that for an accident.
