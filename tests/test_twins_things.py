@@ -28,7 +28,7 @@ def test_a_killed_run_equals_the_plain_one(case):
 
 @pytest.mark.parametrize(
     "script, named",
-    [("other_processes.py", "ours (multiprocessing.connection.Connection)"), ("fetches_ahead.py", "__main__.Ahead")],
+    [("other_processes.py", "ours (multiprocessing.connection.Connection, made at other_processes.py:"), ("fetches_ahead.py", "__main__.Ahead")],
 )
 def test_what_has_a_life_of_its_own_is_named_before_training_goes_on(script, named):
     place = Place(script)
