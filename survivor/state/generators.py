@@ -25,7 +25,7 @@ from survivor.errors import DivergedError
 from survivor.state import jump, progress
 from survivor.state.scope import Scope
 from survivor.training import frames
-from survivor.training.bytecode import flow_of
+from survivor.training.bytecode import flow_of, yields_of
 
 _EXPRESSION = "<genexpr>"
 #: A body whose way to the inner loop hangs on chance is run until it comes there.
@@ -261,11 +261,7 @@ def place_of(generator: Any) -> int:
 
 
 def _place(frame: types.FrameType) -> int:
-    return bisect.bisect_right(_yields(frame.f_code), frame.f_lasti)
-
-
-def _yields(code: types.CodeType) -> list[int]:
-    return [each.offset for each in flow_of(code).instructions if each.opname in ("YIELD_VALUE", "YIELD_FROM")]
+    return bisect.bisect_right([each.offset for each in yields_of(frame.f_code)], frame.f_lasti)
 
 
 def _count(code: types.CodeType, opname: str) -> int:

@@ -12,7 +12,7 @@ import sys
 from types import FrameType
 from typing import Any
 
-from survivor.training.bytecode import flow_of
+from survivor.training.bytecode import yields_of
 
 
 def to_line(frame: FrameType, line: int, first: int, last: int) -> None:
@@ -39,12 +39,8 @@ def to_line(frame: FrameType, line: int, first: int, last: int) -> None:
 
 def line_of_yield(frame: FrameType, number: int) -> int | None:
     """The line of a function's ``yield`` of that number, in the order of its code; from 1."""
-    for each in flow_of(frame.f_code).instructions:
-        if each.opname in ("YIELD_VALUE", "YIELD_FROM"):
-            number -= 1
-            if number == 0:
-                return _line(each, frame)
-    return None
+    found = yields_of(frame.f_code)
+    return _line(found[number - 1], frame) if 0 < number <= len(found) else None
 
 
 def _line(instruction: Any, frame: FrameType) -> int | None:

@@ -206,7 +206,7 @@ class Memory:
 
     def settle(self, blob: str, live: Any, fields: dict[str, Any]) -> None:
         """Note that a live tensor or array will be filled: what shares its blob is to share its memory."""
-        if fields["stride"] is None or blob in self._homes or live.dtype is None:
+        if fields["stride"] is None or blob in self._homes:
             return
         if isinstance(live, torch.Tensor):
             size = live.element_size()

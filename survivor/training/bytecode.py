@@ -44,6 +44,11 @@ def per_code(make: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Resul
     return look_up
 
 
+def yields_of(code: CodeType) -> list[dis.Instruction]:
+    """The instructions that a generator can be suspended at, in the order of its code."""
+    return [each for each in flow_of(code).instructions if each.opname in ("YIELD_VALUE", "YIELD_FROM")]
+
+
 class Flow:
     """The instructions of a code, and for each the places in that list of those that may follow.
 

@@ -133,7 +133,7 @@ def owned_cells(frame: FrameType, candidates: dict[str, list[CellType]]) -> dict
     A cell of an earlier call may hold the same value, so the frame's variable is set to something unique and back.
     """
     held = read(frame)
-    shared = {*frame.f_code.co_cellvars, *frame.f_code.co_freevars}
+    shared = _shared_names(frame.f_code)
     likely = {
         name: [cell for cell in cells if _content(cell) is held[name]]
         for name, cells in candidates.items()
@@ -152,7 +152,7 @@ def owned_cells(frame: FrameType, candidates: dict[str, list[CellType]]) -> dict
 
 def find_cells(frame: FrameType, names: Iterable[str]) -> dict[str, CellType]:
     """The cells of a frame's shared variables; searches all objects for them, which takes some milliseconds."""
-    shared = {*frame.f_code.co_cellvars, *frame.f_code.co_freevars}
+    shared = _shared_names(frame.f_code)
     held = read(frame)
     markers: dict[str, object] = {name: object() for name in names if name in shared}
     if not markers:
@@ -164,6 +164,11 @@ def find_cells(frame: FrameType, names: Iterable[str]) -> dict[str, CellType]:
         return {name: by_marker[id(marker)] for name, marker in markers.items() if id(marker) in by_marker}
     finally:
         write(frame, {n: held[n] for n in markers if n in held}, {n for n in markers if n not in held})
+
+
+def _shared_names(code: CodeType) -> set[str]:
+    """Variables that closures share: they live in cells."""
+    return {*code.co_cellvars, *code.co_freevars}
 
 
 def _content(cell: CellType) -> object:
@@ -178,7 +183,7 @@ def _write_back(frame: FrameType, values: dict[str, object], delete: set[str]) -
     held: Any = frame.f_locals
     before = dict(held)  # keeps old values alive, so that no destructor runs between change and copy
     after = {**before, **values}
-    shared = {*frame.f_code.co_cellvars, *frame.f_code.co_freevars}
+    shared = _shared_names(frame.f_code)
     for name in delete & after.keys():
         if _UNCHECKED and name not in shared:
             after[name] = Unbound(name)
@@ -194,7 +199,7 @@ def _write_through(frame: FrameType, values: dict[str, object], delete: set[str]
     """From 3.13: the proxy sets; a cell to be emptied is found by what was just put into it."""
     held = frame.f_locals
     held.update(values)
-    shared = {*frame.f_code.co_cellvars, *frame.f_code.co_freevars}
+    shared = _shared_names(frame.f_code)
     for name in delete:
         if name not in held:
             continue

@@ -74,7 +74,7 @@ def main() -> int:
     parser.add_argument("--file", type=Path, help="a program from a file")
     options = parser.parse_args()
     if not options.everything:
-        pieces.leave_out(pieces.REFUSED + pieces.OPEN)
+        pieces.leave_out(pieces.REFUSED)
     gc.collect()
     gc.freeze()
     if options.print:

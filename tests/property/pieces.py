@@ -279,8 +279,6 @@ ITERABLES: list[tuple[str, str]] = [
 
 #: Texts of what survivor refuses to carry, and says so; left out unless a campaign asks for everything.
 REFUSED = ("functools.partial(next", "islice({h}", "zip({h}", "OrderedDict")
-#: Faults that are known, see the regressions that are marked as open; left out of the campaign until they are mended.
-OPEN: tuple[str, ...] = ()
 
 
 def leave_out(texts: tuple[str, ...]) -> None:
