@@ -168,7 +168,7 @@ def test_the_stop_button_saves_a_script_that_runs_from_a_shell_line(kernels, tmp
     again = kernel.run(command)
     started = re.search(r"continuing at step (\d+)", again.out + again.err)
     seen = [int(number) for number in re.findall(r"^line (\d+)\r?$", again.out, re.MULTILINE)]
-    assert seen == list(range(int(started[1]), 400)) 
+    assert seen == list(range(int(started[1]), 400))
     assert seen[0] > 0
     assert "finished after 2 sessions" in again.out + again.err
     # IPython drops some of a shell line's output when it is interrupted, so what came before is read from the job
