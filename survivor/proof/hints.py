@@ -56,11 +56,8 @@ CATALOGUE = (
     Hint("nothing-seeded", "nothing is seeded: call torch.manual_seed(…), random.seed(…) and np.random.seed(…) first, "
          "or verify with --seed 0, which seeds them for you", itself=True),
     Hint("ignored", "survivor.ignore() leaves this object to re-execution, but it changes in training", resumed=True),
-    Hint("cached-function", "what functools.lru_cache holds is not carried: the function runs again and draws again; "
-         "keep results in a dict", resumed=True, paths=("cache_info",)),
-    Hint("thread-local", "threading.local() belongs to a thread of one process: keep the value in an object",
-         resumed=True),
-    Hint("context-variable", "a context variable belongs to one process: keep the value in an object", resumed=True),
+    Hint("cached-function", "what functools.lru_cache keeps is carried, but not the counts of its cache_info(): count "
+         "in a variable", resumed=True, paths=("cache_info",)),
     Hint("queue", "the contents of a SimpleQueue are not carried: use queue.Queue or collections.deque", resumed=True),
     Hint("weak-dictionary", "what a weak dictionary holds is not carried: use a dict", resumed=True),
     Hint("shared-memory", "memory that processes share is not carried: keep the value in an object too", resumed=True),

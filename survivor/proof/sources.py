@@ -22,7 +22,10 @@ _GENERATORS = ("default_rng", "RandomState", "Random", "PCG64", "Philox", "SFC64
 _ENTROPY = "urandom getrandom token_bytes token_hex randbits randbelow uuid4 uuid1 SystemRandom".split()
 _ADDS = ("scatter_add_", "scatter_add", "index_add_", "index_add", "scatter_reduce_", "bincount", "index_put_", "put_")
 _LISTINGS = ("listdir", "scandir", "glob", "iglob", "rglob", "iterdir")
-_FLAGS = "set_default_dtype set_grad_enabled use_deterministic_algorithms set_float32_matmul_precision seterr".split()
+_FLAGS = (
+    "set_default_dtype set_grad_enabled use_deterministic_algorithms set_float32_matmul_precision set_flush_denormal "
+    "seterr"
+).split()
 #: Names that are found wherever they are called.
 _CALLS = {
     **dict.fromkeys(_ENTROPY, "entropy"),
@@ -34,8 +37,6 @@ _CALLS = {
     "ThreadPoolExecutor": "threads",
     "as_completed": "threads",
     "SimpleQueue": "queue",
-    "local": "thread-local",
-    "ContextVar": "context-variable",
     "WeakKeyDictionary": "weak-dictionary",
     "WeakValueDictionary": "weak-dictionary",
     "SharedMemory": "shared-memory",

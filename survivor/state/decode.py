@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import collections
 import enum
-import random
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,22 +23,22 @@ from survivor.checkpoint.snapshot import Blob
 from survivor.errors import FormatError
 from survivor.state import (
     atoms,
+    caches,
     functions,
     generators,
     holders,
     iterators,
     plumbing,
     readers,
-    rng,
     sets,
     tables,
-    tensors,
 )
-from survivor.state.pairing import MISSING, Pairing
+from survivor.state.decode_bulk import BulkDecoder
+from survivor.state.pairing import MISSING
 from survivor.state.scope import Scope, class_name, find_class, is_transparent, slot_names
 
 
-class Decoder(Pairing):
+class Decoder(BulkDecoder):
     """Restores one document; roots are paired first, then asked for their values.
 
     Args:
@@ -49,22 +48,12 @@ class Decoder(Pairing):
     """
 
     def __init__(self, nodes: list[Any], blobs: Mapping[str, Blob], scope: Scope) -> None:
-        super().__init__(nodes, scope)
-        users = collections.Counter(node[2].get("blob") for node in nodes if node and node[0] in ("tensor", "array"))
-        self.memory = tensors.Memory(blobs, {blob for blob, count in users.items() if count > 1})
+        super().__init__(nodes, blobs, scope)
         self.missing: list[int] = []
         self.lost: collections.Counter[str] = collections.Counter()  # what containers held and can't hold again
         self.reordered: list[int] = []  # sets that iterate in another order than they did
         self.driven = False  # something was run to put it back: what that touched must be restored again
         self._values: dict[int, Any] = {}
-
-    def settle(self) -> None:
-        """Pair everything in reach of the offered roots, then see which live memory is to be shared."""
-        super().settle()
-        for number, live in self._live.items():
-            node = self.nodes[number]
-            if node[0] in ("tensor", "array") and "constant" not in node[2]:
-                self.memory.settle(node[2]["blob"], live, node[2])
 
     # --- values -----------------------------------------------------------------------------
 
@@ -238,7 +227,10 @@ class Decoder(Pairing):
             for key, value in zip(keys, values, strict=True):
                 if key is not MISSING and value is not MISSING:
                     base.__setitem__(target, key, value)
-        self._set_attributes(target, node[3])
+        if len(node) > 5 and node[5]:
+            target.__dict__ = target  # its items are its attributes
+        else:
+            self._set_attributes(target, node[3])
         return target
 
     def _key(self, reference: Any) -> Any:
@@ -270,6 +262,8 @@ class Decoder(Pairing):
                 target.__dict__.setdefault(name, item)
         self._values[number] = target
         self._set_attributes(target, node[2])
+        if len(node) > 3:
+            target.load_state_dict(self.value(node[3]))
         if live is MISSING and isinstance(target, torch.optim.Optimizer):
             target._patch_step_function()
         return target
@@ -306,6 +300,13 @@ class Decoder(Pairing):
     def _is_whole(values: Any) -> bool:
         """Whether all default values could be had."""
         return all(value is not MISSING for value in (values.values() if isinstance(values, dict) else values))
+
+    def _make_cache(self, number: int, node: list[Any], live: Any) -> Any:
+        if live is MISSING:
+            return self._absent(number)
+        self._values[number] = live
+        caches.rebuild(live, self._mapping(node[1])["entries"], MISSING)
+        return live
 
     def _make_cell(self, number: int, node: list[Any], live: Any) -> Any:
         cell = live if isinstance(live, types.CellType) else types.CellType()
@@ -355,66 +356,7 @@ class Decoder(Pairing):
         live.load_state_dict(self.value(node[2]))
         return live
 
-    # --- tensors, arrays, generators of random numbers --------------------------------------
-
-    def _make_tensor(self, number: int, node: list[Any], live: Any) -> Any:
-        fields = node[2]
-        if live is MISSING:
-            cls = self._class_of(node[1], torch.Tensor)
-            target = self.memory.new_tensor(fields, cls)
-        else:
-            target = live
-            self.memory.fill_tensor(target, fields)
-        self._values[number] = target
-        if target.is_leaf:
-            grad = self.value(fields["grad"]) if "grad" in fields else None
-            if target.grad is not grad:
-                target.grad = grad
-        if "attributes" in fields:
-            self._set_attributes(target, fields["attributes"])
-        return target
-
-    def _make_array(self, number: int, node: list[Any], live: Any) -> Any:
-        if live is MISSING:
-            return self.memory.new_array(node[2], self._class_of(node[1], np.ndarray))
-        self.memory.fill_array(live, node[2])
-        return live
-
-    def _make_sparse(self, number: int, node: list[Any], live: Any) -> Any:
-        return tensors.sparse(node[1], node[2], self._mapping(node[3]))
-
-    def _make_scalar(self, number: int, node: list[Any], live: Any) -> Any:
-        return np.frombuffer(atoms.decode_atom(node[2]), tensors.numpy_dtype(node[1]))[0]
-
-    def _make_dtype(self, number: int, node: list[Any], live: Any) -> Any:
-        return np.dtype(object) if node[1] == "|O" else tensors.numpy_dtype(node[1])
-
-    def _make_torch(self, number: int, node: list[Any], live: Any) -> Any:
-        return tensors.torch_constant(node[1], node[2])
-
-    def _make_numpy_rng(self, number: int, node: list[Any], live: Any) -> Any:
-        state = self.value(node[2])
-        target = live
-        if target is MISSING:
-            target = rng.new_numpy(node[1], node[3])
-        if isinstance(target, np.random.RandomState):
-            target.set_state(state)
-        else:
-            rng.bits_of(target).state = state
-        return target
-
-    def _make_python_rng(self, number: int, node: list[Any], live: Any) -> Any:
-        target = live
-        if target is MISSING:
-            cls = random.Random if node[1] == class_name(random.Random) else self._class_of(node[1], random.Random)
-            target = cls.__new__(cls)
-        target.setstate(self.value(node[2]))
-        return target
-
-    def _make_torch_rng(self, number: int, node: list[Any], live: Any) -> Any:
-        target = live if live is not MISSING else torch.Generator(tensors.device(node[1]))
-        target.set_state(self.value(node[2]))
-        return target
+    # --- libraries' own objects -------------------------------------------------------------
 
     def _make_table(self, number: int, node: list[Any], live: Any) -> Any:
         return tables.rebuild(node[1], self._mapping(node[2]), live)

@@ -25,19 +25,30 @@ import torch
 from survivor.checkpoint.snapshot import Blob
 from survivor.state import (
     atoms,
+    caches,
     functions,
     generators,
     holders,
     iterators,
     plumbing,
     progress,
+    protocol,
     readers,
     rng,
     sets,
     tables,
 )
 from survivor.state.memory import Constants, Memory
-from survivor.state.scope import Scope, attributes_of, class_name, is_at_work, is_remade, is_transparent, slot_names
+from survivor.state.scope import (
+    Scope,
+    attributes_of,
+    class_name,
+    is_at_work,
+    is_its_own_dict,
+    is_remade,
+    is_transparent,
+    slot_names,
+)
 
 _MODULE_PART = re.compile(r"\._(?:parameters|buffers|modules)\['([^']*)'\]")
 _LEAST_ADDRESS = 1 << 20
@@ -72,6 +83,7 @@ class Encoder:
         self._alive: list[Any] = []  # temporaries must not be freed while their id is in the memo
         self._methods: dict[type, Callable[[Any, int], Any]] = {}
         self._addressed: list[int] = []  # dicts with keys that may be the id() of an object, as GradScaler has
+        self._caches: list[tuple[Any, int]] = []
         self._ignored = {id(value) for value in ignored}
 
     # --- references -------------------------------------------------------------------------
@@ -120,6 +132,11 @@ class Encoder:
 
     def finish(self) -> dict[str, Blob]:
         """Settle which bytes are stored for which memory; call once, after the last `ref`."""
+        # last, since what only a cache holds may be left out: it will be worked out anew
+        for value, number in self._caches:
+            known = len(self.opaque)
+            self.nodes[number] = ["cache", self._attributes(caches.parts(value), number)]
+            self._excuse(known)
         for number in self._addressed:
             for pair in self.nodes[number][2]:
                 if type(pair[0]) is int and pair[0] in self._memo:
@@ -142,6 +159,7 @@ class Encoder:
             ((np.random.Generator, np.random.RandomState, np.random.BitGenerator), self._numpy_rng),
             (random.Random, self._python_rng),
             (torch.Generator, self._torch_rng),
+            (caches.KIND, self._cache),
             (type, self._class),
             (types.ModuleType, self._remade),
             (functions.KINDS, self._function),
@@ -186,9 +204,9 @@ class Encoder:
 
     def _opaque(self, value: Any, number: int) -> Any:
         """``["opaque", type]``: survivor can't carry it, and says so; ``["stateful", …]`` if it can say its state."""
-        if functions.is_like(value) and not is_stateful(value):
+        if functions.is_like(value) and not protocol.is_stateful(value):
             return self._remade(value, number)
-        if is_stateful(value):
+        if protocol.is_stateful(value):
             return ["stateful", class_name(type(value)), self.ref(value.state_dict(), number, ".state_dict()")]
         self.opaque[number] = value
         return ["opaque", class_name(type(value))]
@@ -217,6 +235,12 @@ class Encoder:
         references = [[n, self.ref(part, number, label.get(n, f".{n}"))] for n, part in parts.items()]
         self._note_cells({n[1:-1]: part for n, part in parts.items() if n.startswith("<")})
         return ["function", functions.name(value, self.scope), references]
+
+    def _cache(self, value: Any, number: int) -> Any:
+        """``["cache", entries]`` of a function whose results are kept: see `survivor.state.caches`."""
+        if caches.is_users(value, self.scope):
+            self._caches.append((value, number))
+        return self._remade(value, number)
 
     def _note_cells(self, cells: dict[str, types.CellType]) -> None:
         for name, cell in cells.items():
@@ -255,7 +279,7 @@ class Encoder:
         return [self.ref(item, number, f"[{i}]") for i, item in enumerate(values)]
 
     def _dict(self, value: dict[Any, Any], number: int) -> Any:
-        """``["dict", class or null, [[key, value], …], attributes, default_factory]``."""
+        """``["dict", class or null, [[key, value], …], attributes, default_factory, is its own __dict__]``."""
         own = None if type(value) is dict else class_name(type(value))
         base: Any = collections.OrderedDict if isinstance(value, collections.OrderedDict) else dict
         items = list(base.items(value))  # a subclass may have changed what its own methods give
@@ -268,13 +292,27 @@ class Encoder:
             ]
             for i, (key, item) in enumerate(items)
         ]
-        attributes = self._instance_attributes(value, number) if own else []
+        its_own = own is not None and is_its_own_dict(value)
+        attributes = self._instance_attributes(value, number) if own and not its_own else []
         factory = value.default_factory if isinstance(value, collections.defaultdict) else None
-        return ["dict", own, pairs, attributes, self.ref(factory, number, ".default_factory")]
+        return ["dict", own, pairs, attributes, self.ref(factory, number, ".default_factory"), its_own]
 
     def _object(self, value: Any, number: int) -> Any:
-        """``["object", class, attributes]``: an instance that is no more than its attributes."""
-        return ["object", class_name(type(value)), self._instance_attributes(value, number)]
+        """``["object", class, attributes]``: an instance that is no more than its attributes.
+
+        Where these can't all be carried and the user's class has a ``state_dict``, that is added.
+        """
+        known = len(self.opaque)
+        node = ["object", class_name(type(value)), self._instance_attributes(value, number)]
+        if len(self.opaque) > known and protocol.is_users(type(value), self.scope):
+            self._excuse(known)
+            node.append(self.ref(value.state_dict(), number, ".state_dict()"))
+        return node
+
+    def _excuse(self, known: int) -> None:
+        """Say nothing of what was found since so many objects that can't be carried were known."""
+        for late in list(self.opaque)[known:]:
+            del self.opaque[late]
 
     def _instance_attributes(self, value: Any, number: int) -> list[Any]:
         skipped = plumbing.skipped(value)
@@ -397,9 +435,3 @@ class Encoder:
             return self._opaque(value, number)
         self._note_cells(parts.get("cells", {}))
         return ["generator", generators.name(value, self.scope), self._attributes(parts, number)]
-
-
-def is_stateful(value: Any) -> bool:
-    """Whether an object offers its state through PyTorch's protocol."""
-    # asked of the class: an instance that makes up attributes may answer with anything
-    return all(callable(getattr(type(value), name, None)) for name in ("state_dict", "load_state_dict"))

@@ -8,22 +8,26 @@ is reached through ``multiprocessing``'s own objects.
 from __future__ import annotations
 
 import array
+import contextvars
 import queue
 import struct
 import sys
+import threading
 from typing import Any
 
 import torch
 
 _QUEUES: tuple[type, ...] = (queue.Queue, queue.LifoQueue, queue.PriorityQueue)
+_OTHERS = (array.array, struct.Struct, threading.local, contextvars.ContextVar)
 _PLAIN = (int, float, bool, str, list, dict, tuple, type(None))
 #: Attributes of a scripted module that belong to its machinery.
+_NOTHING: Any = object()
 _SCRIPT_MACHINERY = frozenset({"training", "_is_full_backward_hook"})
 
 
 def handles(kind: type) -> bool:
     """Whether instances of a class are taken apart here."""
-    return kind in _QUEUES or kind in (array.array, struct.Struct) or _name(kind) != ""
+    return kind in _QUEUES or kind in _OTHERS or _name(kind) != ""
 
 
 def name(value: Any) -> str:
@@ -53,10 +57,19 @@ def parts(value: Any) -> dict[str, Any] | None:
     if kind == "shared":
         held = value.get_obj()
         return {"value": held.value} if hasattr(held, "value") else {"items": list(held)}
+    return _standard_parts(value)
+
+
+def _standard_parts(value: Any) -> dict[str, Any]:
     if isinstance(value, array.array):
         return {"typecode": value.typecode, "bytes": value.tobytes()}
     if isinstance(value, struct.Struct):
         return {"format": value.format}
+    if isinstance(value, threading.local):
+        return {"attributes": dict(vars(value))}  # the main thread's
+    if isinstance(value, contextvars.ContextVar):
+        held = value.get(_NOTHING)
+        return {} if held is _NOTHING else {"value": held}
     return {"items": list(value.queue), "maxsize": value.maxsize, "unfinished": value.unfinished_tasks}
 
 
@@ -94,8 +107,15 @@ def rebuild(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any:
         target.queue.extend(values["items"])
         target.unfinished_tasks = values["unfinished"]
         return target
+    if kind == "_local":
+        target = threading.local() if live is missing else live
+        vars(target).clear()
+        vars(target).update(values["attributes"])
+        return target
     if live is missing:
         return missing
+    if kind == "ContextVar" and "value" in values:
+        live.set(values["value"])
     if kind == "script":
         _fill_script(live, values)
     elif kind == "shared":

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from survivor.errors import FormatError
-from survivor.state import atoms, functions, generators, holders, iterators, readers, rng, tables, tensors
+from survivor.state import atoms, caches, functions, generators, holders, iterators, readers, rng, tables, tensors
 from survivor.state.scope import Scope, attributes_of, class_name
 
 #: Stands for a value that can't be had: the object was not carried and the re-run has not made it.
@@ -65,6 +65,7 @@ _FITS: dict[str, Callable[[list[Any], Any], bool]] = {
     "array": tensors.fits_array,
     "table": lambda node, live: tables.handles(type(live)) and type(live).__name__ == node[1],
     "holder": lambda node, live: holders.handles(type(live)) and holders.name(live) == node[1],
+    "cache": lambda node, live: type(live) is caches.KIND,
     "bytearray": lambda node, live: type(live) is bytearray,
     "class": lambda node, live: isinstance(live, type) and class_name(live) == node[1],
     "iterator": lambda node, live: iterators.handles(type(live)) and iterators.kind_name(live) == node[1],
@@ -188,6 +189,8 @@ class Pairing:
                 self.pair(node[1], live.cell_contents)
         elif kind == "iterator":
             self._pair_attributes(node[2], iterators.parts(live) or {})
+        elif kind == "cache":
+            self._pair_attributes(node[1], caches.parts(live))
         elif kind == "holder":
             self._pair_attributes(node[2], holders.parts(live) or {})
         elif kind == "generator":

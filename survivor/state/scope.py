@@ -258,6 +258,14 @@ def attributes_of(value: Any) -> dict[str, Any]:
     return found
 
 
+def is_its_own_dict(value: Any) -> bool:
+    """Whether a dict of a class of its own was told that its items are its attributes (``self.__dict__ = self``)."""
+    try:
+        return object.__getattribute__(value, "__dict__") is value
+    except AttributeError:
+        return False
+
+
 def is_transparent(cls: type) -> bool:
     """Whether the attributes of an instance are all of its state.
 

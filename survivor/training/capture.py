@@ -10,6 +10,7 @@ The document of a level is JSON::
      "result":   ref                        what a loop that has ended returned
      "tracked":  [[name, ref], …]
      "rng":      ref
+     "flags":    ref                        settings of the process
      "nodes":    […]}
 
 ``names`` are all names that were bound; those that are not among the variables were dead, or belong to
@@ -27,7 +28,7 @@ from typing import Any
 
 import torch
 
-from survivor.state import rng
+from survivor.state import flags, rng
 from survivor.state.encode import Encoder
 from survivor.state.scope import Scope
 from survivor.training import frames as frame_access
@@ -89,6 +90,7 @@ def capture(
     document["tracked"] = [[name, encoder.tracked(value, name)] for name, value in tracked.items()]
     document["result"] = encoder.ref(result, -1, "<result>")
     document["rng"] = encoder.ref(rng.read_all(), -1, "rng")
+    document["flags"] = encoder.ref(flags.read_all(), -1, "flags")
     document["nodes"] = encoder.nodes
     blobs = encoder.finish()
     return Capture(

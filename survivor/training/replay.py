@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from survivor.checkpoint.snapshot import Blob
 from survivor.errors import DivergedError, FormatError
-from survivor.state import loaders, rng
+from survivor.state import flags, loaders, rng
 from survivor.state.decode import Decoder
 from survivor.state.pairing import MISSING
 from survivor.training import frames, output
@@ -230,6 +230,7 @@ class Replay:
             engine.link.warn(
                 f"lists and dicts of the script held objects that only its training makes, and they are lost: {what}"
             )
+        flags.write_all(decoder.value(document["flags"]))
         rng.write_all(decoder.value(document["rng"]))
         return result
 

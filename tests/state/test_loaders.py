@@ -15,7 +15,7 @@ CASES = list(loader_cases.CASES)
 
 def perform(mode: str, folder: Path, names: list[str]) -> None:
     command = [sys.executable, "-W", "ignore", loader_cases.__file__, mode, str(folder), *names]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
 
 

@@ -39,6 +39,11 @@ for _stream in ("python", "numpy", "torch"):
     _without_stream(_stream)
 
 
+@mutant("survivor.state.flags")
+def process_flags(flags):
+    flags.write_all = lambda settings: None
+
+
 def _without(kind, name):
     """The state of objects of this kind stays as the set-up has made it."""
 
@@ -62,6 +67,7 @@ _without("deque", "deque_contents")
 _without("class", "class_attribute")
 _without("array", "array")
 _without("set", "set_contents")
+_without("cache", "cached_results")
 
 
 @mutant("survivor.state.loaders.positions")

@@ -1,18 +1,19 @@
-"""A counter is a variable."""
+"""The switch of the processor is set in every iteration."""
 
 import torch
 from torch import nn
 
 torch.manual_seed(0)
-count = 0
 
 x, y = torch.randn(24, 3), torch.randn(24, 1)
+tiny = torch.full((24,), 1e-20)
 model = nn.Linear(3, 1)
 optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
 for step in range(12):
-    loss = nn.functional.mse_loss(model(x) / (1 + count / 10), y)
+    torch.set_flush_denormal(step >= 2)
+    shift = (tiny * tiny).sum() * 1e38  # denormal numbers, which are taken for 0 from then on
+    loss = nn.functional.mse_loss(model(x) + shift, y)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    count += 1
     print(step, loss.item())

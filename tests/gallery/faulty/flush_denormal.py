@@ -1,4 +1,4 @@
-"""The default dtype is changed in the middle of training."""
+"""A switch of the processor, which can't be read, is set in the middle of training."""
 
 import torch
 from torch import nn
@@ -6,13 +6,14 @@ from torch import nn
 torch.manual_seed(0)
 
 x, y = torch.randn(24, 3), torch.randn(24, 1)
+tiny = torch.full((24,), 1e-20)
 model = nn.Linear(3, 1)
 optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
 for step in range(12):
     if step == 2:
-        torch.set_default_dtype(torch.float64)
-    noise = torch.randn(24, 3)
-    loss = nn.functional.mse_loss(model((x + 0.1 * noise).float()), y)
+        torch.set_flush_denormal(True)
+    shift = (tiny * tiny).sum() * 1e38  # denormal numbers, which are taken for 0 from then on
+    loss = nn.functional.mse_loss(model(x) + shift, y)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
