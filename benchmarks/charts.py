@@ -34,7 +34,10 @@ def _bars(plt: Any, chart: dict[str, Any]) -> Any:
     figure, axes = plt.subplots(figsize=(6.4, 0.6 + 0.34 * len(names)))
     places = range(len(names))
     colours = [_OURS if name.startswith("survivor") else _OTHERS for name in names]
-    around = [[m - low for m, low in zip(medians, lows, strict=True)], [h - m for m, h in zip(medians, highs, strict=True)]]
+    around = [
+        [m - low for m, low in zip(medians, lows, strict=True)],
+        [h - m for m, h in zip(medians, highs, strict=True)],
+    ]
     axes.barh(places, medians, color=colours, xerr=around, error_kw={"lw": 0.8, "capsize": 2, "ecolor": "#444"})
     axes.set_yticks(places, names)
     axes.invert_yaxis()

@@ -4,9 +4,9 @@
 
 Each contestant trains the same network on the same data and is killed at the same ten random moments of the work,
 all its processes by SIGKILL, as when a machine is taken away. What it does then is up to its own means: the same
-command is given again until it ends with 0. The peers' checkpoints are spaced by the rule of Young and Daly, sqrt(2 C M)
-with C the cost of a checkpoint, measured first, and M the mean time between kills. At the end the weights and the
-optimizer's state are compared with those of the same program left alone.
+command is given again until it ends with 0. The peers' checkpoints are spaced by the rule of Young and Daly,
+sqrt(2 C M) with C the cost of a checkpoint, measured first, and M the mean time between kills. At the end the weights
+and the optimizer's state are compared with those of the same program left alone.
 """
 
 from __future__ import annotations
@@ -115,15 +115,28 @@ def main() -> None:
         rows.append([who.name, setting, f"**{ratio:.2f}**", f"{each_s:.2f} s", again, equal])
         bars.append([who.name, ratio, ratio, ratio])
         print(*rows[-1], sep=" | ", file=sys.stderr)
-    head = ["run by", "checkpoints", "wall time over plain", "a kill costs", "steps done again per kill", "end result equal"]
+    head = [
+        "run by",
+        "checkpoints",
+        "wall time over plain",
+        "a kill costs",
+        "steps done again per kill",
+        "end result equal",
+    ]
     bases = sorted(run["total"] for run in plain)
     notes = [
-        f"{args.kills} kills (SIGKILL to all processes) at steps {', '.join(map(str, kills))} of {steps} (seed {args.seed}); "
-        f"the plain job took {bases[len(bases) // 2]:.1f} s ({bases[0]:.1f} to {bases[-1]:.1f} in {len(bases)} runs, between the "
-        f"others). *A kill costs* counts from the same program left alone."
+        f"{args.kills} kills (SIGKILL to all processes) at steps {', '.join(map(str, kills))} of {steps} (seed "
+        f"{args.seed}); the plain job took {bases[len(bases) // 2]:.1f} s ({bases[0]:.1f} to {bases[-1]:.1f} in "
+        f"{len(bases)} runs, between the others). *A kill costs* counts from the same program left alone."
     ]
     title = f"A job killed {args.kills} times: wall time over plain python"
-    chart = {"kind": "bars", "title": title, "label": "wall time / plain (1 = never killed)", "bars": bars, "form": ".2f"}
+    chart = {
+        "kind": "bars",
+        "title": title,
+        "label": "wall time / plain (1 = never killed)",
+        "bars": bars,
+        "form": ".2f",
+    }
     publish(Result("goodput", [Table(head, rows)], chart, notes), args.out)
 
 

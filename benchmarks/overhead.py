@@ -4,8 +4,8 @@
 
 First the price of a safe point that does nothing, as CPU time of a loop that is watched less that of the same
 loop left alone. Then one job, whose step takes about a millisecond, in turns (A B A B …) by each of those who take
-part, with checkpoints as they come by default: survivor's own rule, each epoch with the others. Shown are the wall times
-of the training loop over that of plain ``python``, and the CPU times of its process, medians over the rounds with
+part, with checkpoints as they come by default: survivor's own rule, each epoch with the others. Shown are the wall
+times of the training loop over that of plain ``python``, and the CPU times of its process, medians over the rounds with
 the spread. On a shared machine the second is the steadier one.
 """
 
@@ -61,7 +61,9 @@ def main() -> None:
     if args.small:
         args.rounds, args.epochs, args.batches = 1, 1, 100
     size = [str(w) for w in ("--epochs", args.epochs, "--batches", args.batches, "--width", args.width)]
-    found = turns(args.rounds, {one.name: partial(run, one, size) for one in present(PLAIN, OURS, BY_HAND, *TOOLS, RAY)})
+    found = turns(
+        args.rounds, {one.name: partial(run, one, size) for one in present(PLAIN, OURS, BY_HAND, *TOOLS, RAY)}
+    )
     plain = found.pop(PLAIN.name)
     assert {run["digest"] for run in (*plain, *found[OURS.name])} == {plain[0]["digest"]}, "the two results differ"
     rows, bars = [], []
@@ -72,8 +74,9 @@ def main() -> None:
     steps = args.epochs * args.batches
     step_ms = median([run["wall"] for run in plain]) / steps * 1e3
     notes = [
-        f"A step took {step_ms:.2f} ms; {args.rounds} rounds of {steps:,} steps. Checkpoints: survivor's by default, the others' at "
-        f"each epoch's end ({args.epochs} epochs). A safe point that does nothing costs {safe_point_s() * 1e6:.2f} us of CPU time."
+        f"A step took {step_ms:.2f} ms; {args.rounds} rounds of {steps:,} steps. Checkpoints: survivor's by default, "
+        f"the others' at each epoch's end ({args.epochs} epochs). A safe point that does nothing costs "
+        f"{safe_point_s() * 1e6:.2f} us of CPU time."
     ]
     chart = {
         "kind": "bars",
@@ -83,7 +86,10 @@ def main() -> None:
         "target": 1.01,
         "form": ".3f",
     }
-    publish(Result("overhead", [Table(["run by", "wall time over plain", "CPU time over plain"], rows)], chart, notes), args.out)
+    publish(
+        Result("overhead", [Table(["run by", "wall time over plain", "CPU time over plain"], rows)], chart, notes),
+        args.out,
+    )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ model = network(args)
 opt = optimizer(model)
 batches = loader(args)
 progress, step = Progress(), 0
-for epoch in range(args.epochs):
+for _epoch in range(args.epochs):
     for x, y in batches:
         opt.zero_grad()
         loss_of(model(x), y).backward()

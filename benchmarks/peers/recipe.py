@@ -59,7 +59,12 @@ def network(args: argparse.Namespace) -> nn.Module:
     """Two hidden layers with dropout."""
     width = args.width
     return nn.Sequential(
-        nn.Linear(FEATURES, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Dropout(0.1), nn.Linear(width, CLASSES)
+        nn.Linear(FEATURES, width),
+        nn.ReLU(),
+        nn.Linear(width, width),
+        nn.ReLU(),
+        nn.Dropout(0.1),
+        nn.Linear(width, CLASSES),
     )
 
 
