@@ -112,8 +112,8 @@ def main() -> None:
     shares = {"survivor": later[len(later) // 2], **by_others(size)}
     rows = [[label, f"{count / 1e6:.2f} MB", f"{count / size:.1%}"] for label, count in shares.items()]
     notes = [
-        f"A state of {args.mb} MB in 100 tensors. survivor's figure is the median of {len(later)} checkpoints, manifest "
-        f"included; the most was {max(later) / size:.1%}. Its first two wrote {sizes[0] / size:.1%} and "
+        f"A state of {args.mb} MB in 100 tensors. survivor's figure is the median of {len(later)} checkpoints, the "
+        f"manifest included; the most was {max(later) / size:.1%}. Its first two wrote {sizes[0] / size:.1%} and "
         f"{sizes[1] / size:.1%}."
     ]
     bars = [[label, *[100 * count / size] * 3] for label, count in shares.items()]

@@ -2,8 +2,8 @@
 
     python benchmarks/growth.py [--out docs/charts]
 
-Four sizes grow: the number of tensors in the state, of checkpoints in the job folder, of sessions, and of lines that the
-job has printed. The bytes of the state do not. Times are medians, on the file system of the temporary folder.
+Four sizes grow: the number of tensors in the state, of checkpoints in the job folder, of sessions, and of lines that
+the job has printed. The bytes of the state do not. Times are medians, on the file system of the temporary folder.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
     python benchmarks/restore.py [--mb 1000] [--rounds 5] [--out docs/charts]
 
-All files lie in the page cache, so this is what each way does with processor and memory; a cold disk adds the same to all.
-Each measurement is a process of its own, since the first touch of memory is a good part of the work. survivor's way is
-that of a resumed session: the newest checkpoint is found, read and checked against its digests, and its state is paired
-with the live model and copied into it.
+All files lie in the page cache, so this is what each way does with processor and memory; a cold disk adds the same
+to all. Each measurement is a process of its own, since the first touch of memory is a good part of the work.
+survivor's way is that of a resumed session: the newest checkpoint is found, read and checked against its digests, and
+its state is paired with the live model and copied into it.
 """
 
 from __future__ import annotations

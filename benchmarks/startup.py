@@ -3,7 +3,7 @@
     python benchmarks/startup.py [--rounds 7] [--out docs/charts]
 
 The script imports torch and prints the time. Its first line under survivor is compared with the same under python,
-which imports torch too: what is left is survivor's own start. The second session finds a checkpoint and goes on from it.
+which imports torch too: what is left is survivor's own start.
 """
 
 from __future__ import annotations
@@ -21,23 +21,13 @@ from measure import Result, Table, environment, median, options, publish, second
 _SCRIPT = """
 import torch, time
 print("first line", time.time(), flush=True)
-import sys
-w = torch.zeros(1000, requires_grad=True)
-optimizer = torch.optim.SGD([w], lr=0.1)
-for step in range(int(sys.argv[1])):
-    (w - 1).square().sum().backward()
-    optimizer.step()
-    optimizer.zero_grad()
-    if step > 9:
-        print("on", time.time(), flush=True)
-        break
 """
 
 
 def first_line_s(folder: Path, *launcher: str) -> float:
     """Seconds from the command to the script's first line, torch imported."""
     begin = time.time()
-    command = [sys.executable, *launcher, "script.py", "100"]
+    command = [sys.executable, *launcher, "script.py"]
     done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=True)
     line = next(line for line in done.stdout.splitlines() if line.startswith("first line"))
     return float(line.split()[-1]) - begin

@@ -4,8 +4,8 @@
 
 The training process of a job with a state of that size is killed at random moments; its log tells which steps were
 done twice. Beside it stands what a checkpoint by other means would lose at the same overhead: training waits for each
-save, measured here, so at 1% of the time there can be one every hundred saves' time; half of that is lost on average, and
-all of it at most.
+save, measured here, so at 1% of the time there can be one every hundred saves' time; half of that is lost on average,
+and all of it at most.
 """
 
 from __future__ import annotations
