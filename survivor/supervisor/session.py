@@ -232,6 +232,9 @@ class Session:
         run.final = message if message.final else run.final
         if message.wait:
             self._keeper.wait_for(message.seq)
+        if message.final:  # the writer can begin while the child still ends
+            self._keeper.hurry()
+            self._keeper.work()
         self.tell.snapshot(message)
 
     def _on_persisted(self, message: Persisted) -> None:
