@@ -252,3 +252,11 @@ def test_what_a_signal_does_at_any_moment_of_a_session_is_one_of_three_things(wo
         assert code != 75 or "survivor run" in err
         code, out, err = work.run("--job", f"j{number}", script, 20)
         assert code == 0 and (out.split()[-1:] == ["done"] or "is finished" in err), err
+
+
+def test_a_signal_after_the_end_does_not_turn_a_finished_job_into_a_failed_one(work):
+    run = work.start(work.write(COUNT), 3)
+    while "finished" not in run.process.stderr.readline():
+        pass
+    run.process.send_signal(signal.SIGTERM)
+    assert run.process.wait(120) == 0
