@@ -24,11 +24,13 @@ from survivor.supervisor.transcript import Transcript, shown_file
 def run_job(options: RunOptions, *hooks: events.Hook) -> int:
     """Run or continue a job, telling ``hooks`` what happens; returns the exit code of the process.
 
+    The process has nothing to do afterwards but to end: it hears no signal any more.
+
     Raises:
         SurvivorError: the job could not be begun, by the class that says why.
     """
-    # from here to the end of the last record: a signal is never a sudden death
-    with SignalInbox() as inbox:
+    # from here to the end of the process: a signal is never a sudden death
+    with SignalInbox(last=True) as inbox:
         return _run_job(options, inbox, hooks)
 
 

@@ -71,7 +71,7 @@ def recorded(folder: Path, fault: str = "") -> Iterator[tuple[Path, list[tuple]]
     events: list[tuple] = []
     try:
         if not server.stdout or server.stdout.readline() != "ready\n" or not _is_up(mount, server):
-            raise OSError(errno.ENODEV, f"no FUSE mount: {server.communicate(timeout=10)[1][-300:]}")
+            raise OSError(errno.ENODEV, f"no FUSE mount: {server.communicate(timeout=60)[1][-300:]}")
         yield mount, events
     finally:
         for name in ("fusermount3", "fusermount"):
@@ -80,7 +80,7 @@ def recorded(folder: Path, fault: str = "") -> Iterator[tuple[Path, list[tuple]]
                 subprocess.run([name, "-u", "-z", mount], check=False, capture_output=True)
                 break
         try:
-            server.wait(timeout=10)
+            server.wait(timeout=60)
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 FAKES = Path(__file__).parent / "fakes"
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 
 COUNT = """\
 import sys, time

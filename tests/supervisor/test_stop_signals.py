@@ -36,6 +36,27 @@ def test_a_signal_to_the_whole_group_of_the_child_does_not_reach_the_training(wo
     assert (code, out.split()) == (0, [*map(str, range(4, 40)), "done"])
 
 
+AT_THE_END = """\
+import os, signal
+class Last:
+    kill, process, numbers = staticmethod(os.kill), os.getpid(), {numbers}
+    def __del__(self):
+        for number in self.numbers:
+            self.kill(self.process, number)
+last = Last()
+for i in steps(3):
+    print(i, flush=True)
+"""
+
+
+def test_a_signal_while_python_takes_itself_apart_does_not_undo_the_end(work):
+    numbers = [int(getattr(signal, name)) for name in STOPS]
+    script = work.write(AT_THE_END.replace("{numbers}", str(numbers)))
+    code, out, err = work.run(script)
+    assert (code, out.split()) == (0, ["0", "1", "2"]), err
+    assert [event["event"] for event in work.running[-1].events()].count("started") == 1
+
+
 def test_a_signal_to_every_process_at_once_saves_once(work):
     script = work.write(COUNT)
     run = work.start(script, 500)
@@ -231,3 +252,11 @@ def test_what_a_signal_does_at_any_moment_of_a_session_is_one_of_three_things(wo
         assert code != 75 or "survivor run" in err
         code, out, err = work.run("--job", f"j{number}", script, 20)
         assert code == 0 and (out.split()[-1:] == ["done"] or "is finished" in err), err
+
+
+def test_a_signal_after_the_end_does_not_turn_a_finished_job_into_a_failed_one(work):
+    run = work.start(work.write(COUNT), 3)
+    while "finished" not in run.process.stderr.readline():
+        pass
+    run.process.send_signal(signal.SIGTERM)
+    assert run.process.wait(120) == 0
