@@ -172,7 +172,7 @@ def _copy_job(source: Store, target: Store, job: str) -> None:
     for folder in (JOB, SESSIONS, LEASES):
         for entry in source.files(f"{job}/{folder}"):
             _copy(source, target, entry.name)
-    for name in {pack_file(job, ref.pack) for ref in newest.refs.values()}:
+    for name in {pack_file(job, ref.pack.stamp) for ref in newest.refs.values()}:
         _copy(source, target, name)
     _copy(source, target, f"{job}/{CHECKPOINTS}/{newest.info.name}.json")
 
