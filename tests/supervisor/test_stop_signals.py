@@ -36,6 +36,27 @@ def test_a_signal_to_the_whole_group_of_the_child_does_not_reach_the_training(wo
     assert (code, out.split()) == (0, [*map(str, range(4, 40)), "done"])
 
 
+AT_THE_END = """\
+import os, signal
+class Last:
+    kill, process, numbers = staticmethod(os.kill), os.getpid(), {numbers}
+    def __del__(self):
+        for number in self.numbers:
+            self.kill(self.process, number)
+last = Last()
+for i in steps(3):
+    print(i, flush=True)
+"""
+
+
+def test_a_signal_while_python_takes_itself_apart_does_not_undo_the_end(work):
+    numbers = [int(getattr(signal, name)) for name in STOPS]
+    script = work.write(AT_THE_END.replace("{numbers}", str(numbers)))
+    code, out, err = work.run(script)
+    assert (code, out.split()) == (0, ["0", "1", "2"]), err
+    assert [event["event"] for event in work.running[-1].events()].count("started") == 1
+
+
 def test_a_signal_to_every_process_at_once_saves_once(work):
     script = work.write(COUNT)
     run = work.start(script, 500)
