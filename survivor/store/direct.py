@@ -24,7 +24,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from survivor.store.base import Chunk
 
 #: Where it was tried or is known to work; an overlay passes it on to the file system below.
-FILE_SYSTEMS = {"ext4", "ext3", "xfs", "f2fs", "overlay"}
+FILE_SYSTEMS = {"ext4", "xfs", "f2fs", "overlay"}
 #: From here on it pays.
 LEAST_BYTES = 1 << 20
 #: No disk wants more; memory pages are as large.

@@ -56,6 +56,8 @@ class Filler:
 
     def _head_last(self, file: int, chunks: Headed) -> int:
         begin = chunks.head_bytes
+        # writes that make a file longer wait for one another, and a full disk is better known before
+        self._do.allocate(file, chunks.size_bytes)
         done, rest = self._past_cache.write(file, begin, chunks.body(), self._do.write_at)
         self._do.end_direct(file)
         for data, offset in ((rest, begin + done), (chunks.head(), 0)):

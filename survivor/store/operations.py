@@ -7,9 +7,14 @@ folder, so that no step is taken by a path that somebody may have turned into a 
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import fcntl
 import os
 from collections.abc import Sequence
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
 
 
 class Operations:
@@ -36,6 +41,14 @@ class Operations:
     def write_at(self, file: int, data: memoryview, offset: int) -> int:
         """Write somewhere into the file, from any thread; returns how many bytes were taken."""
         return os.pwrite(file, data, offset)
+
+    def allocate(self, file: int, size_bytes: int) -> None:
+        """Get the room for a file before it is written; does nothing where the file system can't.
+
+        Not ``os.posix_fallocate``, which then writes zeros.
+        """
+        if _libc.fallocate(file, 0, 0, size_bytes) and (number := ctypes.get_errno()) in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(number, os.strerror(number))
 
     def end_direct(self, file: int) -> None:
         """From now on write through the page cache."""

@@ -38,7 +38,7 @@ def main(channel_fd: int) -> None:
     link = Link(channel_fd)
     surroundings.set_variables(link.start.environment)
     output.redirect(link.start.out_fd, link.start.err_fd)
-    Output(link.start.output_fd).install(unbuffered=link.start.out_fd >= 0)
+    Output(link.start.output_fd, link.start.shown).install(unbuffered=link.start.out_fd >= 0)
     unblock(link.start.unblock)
     if link.start.hide_hash_seed:
         hide_hash_seed()

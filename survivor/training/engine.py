@@ -193,7 +193,7 @@ class Engine:
 
     def due(self, site: Site, now: float) -> bool:
         """Whether a checkpoint is wanted at a head of ``site``; a proof's tracer decides in its place."""
-        return now >= self._due and now >= site.retry_at
+        return (now >= self._due or self.stopping) and now >= site.retry_at
 
     def resumed(self) -> None:
         """The replay is over; the script trains on."""
@@ -383,8 +383,10 @@ class Engine:
             self.plan.postponed(blocked or self.graphs.why, since=now - self._due)
             return None
         snapshot, best = self.assembly.at_head(chain, taken.level), self.metrics.take_improved()
-        self.link.save(snapshot, final=self._stop_reason is not None, needed=best)
-        if self._stop_reason is not None:
+        # looked at once: a wish to stop that comes while this is being saved is for the next safe point
+        stopping = self.stopping
+        self.link.save(snapshot, final=stopping, needed=best)
+        if stopping:
             self.link.leave()
         end = self.clock()
         cost = end - now

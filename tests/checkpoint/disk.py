@@ -99,7 +99,7 @@ class Counting(Operations):
         return operation
 
     open_folder, make_folder, create, sync = map(_struck, ("open_folder", "make_folder", "create", "sync"))
-    rename, link, unlink, close = map(_struck, ("rename", "link", "unlink", "close"))
+    rename, link, unlink, close, allocate = map(_struck, ("rename", "link", "unlink", "close", "allocate"))
 
     def write(self, file, buffers):
         self.count += 1
