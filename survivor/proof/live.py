@@ -7,7 +7,6 @@ after the restore, and the batches, losses, parameters and random streams of the
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import tempfile
@@ -18,7 +17,7 @@ from pathlib import Path
 from survivor.checkpoint.names import CHECKPOINTS, JOB, LEASES, SESSIONS
 from survivor.checkpoint.reading import pack_file
 from survivor.checkpoint.repository import Repository
-from survivor.errors import UsageError
+from survivor.errors import FormatError, UsageError
 from survivor.proof import compare
 from survivor.proof.compare import Divergence, Reference
 from survivor.proof.report import Report
@@ -115,7 +114,9 @@ class LiveCheck:
             return  # not the n-th one
         assert self._runner is not None
         place = self._runner.place("check")
-        _copy_job(open_store(self._options.store), open_store(str(place.root / "store")), self._options.job)
+        store, target = open_store(self._options.store), open_store(str(place.root / "store"))
+        if not _copy_job(store, target, self._options.job, step):
+            return
         marks = {mark.step: mark for mark in self._trace().marks if mark.kind == "C"}
         job = Job(1, (), place)
         job.places |= {str(number): (mark.index, mark.steps) for number, mark in marks.items()}
@@ -124,8 +125,6 @@ class LiveCheck:
         session = self._runner.session(job, None, asked)
         restored = next((m for m in session.trace.marks if m.kind == "R"), None)
         if restored is None or restored.step not in marks:
-            if session.trace.lost or restored is not None:
-                return  # a newer checkpoint was copied, of which nothing was noted
             self._tell(mark, Divergence("crash", detail=session.err.strip().splitlines()[-8:]))
             return
         self._tell(marks[restored.step], self._compare(session, marks[restored.step]))
@@ -162,23 +161,26 @@ class LiveCheck:
         self._console.block("\n".join(report.text().splitlines()[1:]))
 
 
-def _copy_job(source: Store, target: Store, job: str) -> None:
-    """Copy what is needed to go on from the newest checkpoint; what is pruned meanwhile is needed by no newer one."""
+def _copy_job(source: Store, target: Store, job: str, step: int) -> bool:
+    """Copy what is needed to go on from the checkpoint of a step; False if it was removed meanwhile."""
     repository = Repository(source, job)
-    whole = [info.name for info in repository.list() if info.good is not False]
+    whole = [info.name for info in repository.list() if info.good is not False and info.step == step]
     if not whole:
-        return
-    newest = repository.open_checkpoint(whole[-1])
-    for folder in (JOB, SESSIONS, LEASES):
-        for entry in source.files(f"{job}/{folder}"):
-            _copy(source, target, entry.name)
-    for name in {pack_file(job, ref.pack.stamp) for ref in newest.refs.values()}:
-        _copy(source, target, name)
-    _copy(source, target, f"{job}/{CHECKPOINTS}/{newest.info.name}.json")
+        return False
+    try:
+        checkpoint = repository.open_checkpoint(whole[-1])
+        names = {pack_file(job, ref.pack.stamp) for ref in checkpoint.refs.values()}
+        for folder in (JOB, SESSIONS, LEASES):
+            names |= {entry.name for entry in source.files(f"{job}/{folder}")}
+        for name in sorted(names):
+            _copy(source, target, name)
+        _copy(source, target, f"{job}/{CHECKPOINTS}/{checkpoint.info.name}.json")
+    except (AbsentError, FormatError):
+        return False
+    return True
 
 
 def _copy(source: Store, target: Store, name: str) -> None:
     size = source.size(name)
     parts = (source.get(name, start, min(_PART_BYTES, size - start)) for start in range(0, size, _PART_BYTES))
-    with contextlib.suppress(AbsentError):
-        target.put(name, parts)
+    target.put(name, parts)
