@@ -19,6 +19,7 @@ from survivor.checkpoint.reading import Checkpoint, CheckpointInfo, check_packs,
 from survivor.checkpoint.retention import Retention
 from survivor.checkpoint.snapshot import Snapshot
 from survivor.checkpoint.writing import Commit, Writer
+from survivor.collecting import paused
 from survivor.errors import FormatError, NewerFormatError, StoreError
 from survivor.store import open_store
 from survivor.store.base import AbsentError, Store
@@ -77,6 +78,7 @@ class Repository:
         """Return the job folder as a user would type it."""
         return f"{self.store.describe().rstrip('/')}/{self.job}"
 
+    @paused()
     def commit(
         self, snapshot: Snapshot, *, session: int, token: int, origin: dict[str, Any] | None = None
     ) -> CheckpointInfo:
@@ -104,6 +106,7 @@ class Repository:
         self._trusted.add(stamp)
         return describe(written.head, True)
 
+    @paused()
     def newest(self, *, load: bool = False) -> Checkpoint | None:
         """Return the newest checkpoint whose every byte is good, or None if there is none.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import asdict, replace
 
@@ -17,7 +18,7 @@ from survivor.supervisor.session import Session
 from survivor.supervisor.signals import SignalInbox
 from survivor.supervisor.sources import read_source
 from survivor.supervisor.telling import Teller
-from survivor.supervisor.transcript import Transcript
+from survivor.supervisor.transcript import Transcript, shown_file
 
 
 def run_job(options: RunOptions, *hooks: events.Hook) -> int:
@@ -75,7 +76,7 @@ def open_session(
     transcript = Transcript()
     return Session(
         options=options,
-        start=replace(start_message(options, job), output_fd=transcript.fd),
+        start=replace(start_message(options, job), output_fd=transcript.fd, shown=shown_file(options, job)),
         fds=(transcript.fd,),
         transcript=transcript,
         hash_seed=str(job.record.hash_seed),
@@ -159,5 +160,8 @@ def close(verdict: Verdict, session: Session, console: Console) -> None:
     problem = session.close(
         Close(outcome=verdict.kind, reason=reason, exit_code=verdict.exit_code, output=output)
     )
+    if verdict.kind == "finished" and session.start.shown:
+        with contextlib.suppress(OSError):
+            os.unlink(session.start.shown)
     if problem:
         console.warn(f"the end of this session could not be recorded: {problem}")
