@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Container
 from pathlib import Path
 
 from survivor.checkpoint.names import CHECKPOINTS, JOB, LEASES, SESSIONS
@@ -31,6 +32,8 @@ from survivor.supervisor.options import RunOptions
 _PATIENCE_S = 300.0
 _POLL_S = 0.05
 _PART_BYTES = 64 << 20
+#: A checkpoint may be removed while it is copied: then a newer one is.
+_COPIES = 3
 #: Events after a checkpoint that are compared where no optimizer steps.
 WINDOW = 16
 
@@ -109,18 +112,27 @@ class LiveCheck:
     def _trace(self) -> Trace:
         return Trace.read(self._scratch / "trace")
 
+    def _marks(self) -> dict[int, Mark]:
+        """The checkpoints that were noted, by their steps."""
+        return {mark.step: mark for mark in self._trace().marks if mark.kind == "C"}
+
     def _check(self, step: int) -> None:
-        if not any(mark.kind == "C" and mark.step == step for mark in self._trace().marks):
+        marks = self._marks()
+        if step not in marks:
             return  # not the n-th one
         assert self._runner is not None
         place = self._runner.place("check")
         store, target = open_store(self._options.store), open_store(str(place.root / "store"))
-        if not _copy_job(store, target, self._options.job, step):
+        for _ in range(_COPIES):
+            copied = _copy_job(store, target, self._options.job, marks)
+            if copied is not None:
+                break
+            marks = self._marks()
+        else:
             return
-        marks = {mark.step: mark for mark in self._trace().marks if mark.kind == "C"}
+        mark = marks[copied]
         job = Job(1, (), place)
         job.places |= {str(number): (mark.index, mark.steps) for number, mark in marks.items()}
-        mark = marks[step]
         asked = Asked(until=mark.index + WINDOW, until_step=mark.steps + 1)
         session = self._runner.session(job, None, asked)
         restored = next((m for m in session.trace.marks if m.kind == "R"), None)
@@ -132,6 +144,8 @@ class LiveCheck:
 
     def _compare(self, session: Session, mark: Mark) -> Divergence | None:
         live = self._live_step(mark)
+        # the job may have come to its end meanwhile; the check ends after a step
+        live.items = [item for item in live.items if not isinstance(item, Mark) or item.kind != "Z"]
         for found, state in compare.restores(session.trace):
             different = compare.restored(compare.checkpoints(live)[found.step], found, state)
             if different is not None:
@@ -161,14 +175,14 @@ class LiveCheck:
         self._console.block("\n".join(report.text().splitlines()[1:]))
 
 
-def _copy_job(source: Store, target: Store, job: str, step: int) -> bool:
-    """Copy what is needed to go on from the checkpoint of a step; False if it was removed meanwhile."""
+def _copy_job(source: Store, target: Store, job: str, steps: Container[int]) -> int | None:
+    """Copy what is needed to go on from the newest checkpoint of these steps; ``None`` if it was removed meanwhile."""
     repository = Repository(source, job)
-    whole = [info.name for info in repository.list() if info.good is not False and info.step == step]
+    whole = [info for info in repository.list() if info.good is not False and info.step in steps]
     if not whole:
-        return False
+        return None
     try:
-        checkpoint = repository.open_checkpoint(whole[-1])
+        checkpoint = repository.open_checkpoint(whole[-1].name)
         names = {pack_file(job, ref.pack.stamp) for ref in checkpoint.refs.values()}
         for folder in (JOB, SESSIONS, LEASES):
             names |= {entry.name for entry in source.files(f"{job}/{folder}")}
@@ -176,8 +190,8 @@ def _copy_job(source: Store, target: Store, job: str, step: int) -> bool:
             _copy(source, target, name)
         _copy(source, target, f"{job}/{CHECKPOINTS}/{checkpoint.info.name}.json")
     except (AbsentError, FormatError):
-        return False
-    return True
+        return None
+    return whole[-1].step
 
 
 def _copy(source: Store, target: Store, name: str) -> None:
