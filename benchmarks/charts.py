@@ -63,6 +63,7 @@ def _lines(plt: Any, chart: dict[str, Any]) -> Any:
             axes.plot(*zip(*points, strict=True), marker="o", ms=3, lw=1.2, label=name)
         axes.set_xscale("log")
         axes.set_yscale("log")
+        axes.minorticks_off()  # hundreds of lines in the file otherwise
         axes.set_xlabel(panel["x"])
         axes.set_title(panel["label"], fontsize=9)
         axes.legend(fontsize=7, frameon=False)

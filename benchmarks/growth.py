@@ -21,6 +21,7 @@ from measure import Result, Table, median, options, publish, seconds
 from survivor.checkpoint.job import JobRecord, SessionRecord
 from survivor.checkpoint.repository import Repository
 from survivor.checkpoint.snapshot import Blob, Snapshot
+from survivor.collecting import paused
 from survivor.report.output import job_output
 from survivor.report.status import status_of
 from survivor.state.decode import Decoder
@@ -43,6 +44,7 @@ def grown(sizes: list[int], make: Callable[[int, Path], dict[str, Callable[[], o
     return lines
 
 
+@paused()
 def snapshot_of(value: Any, step: int) -> Snapshot:
     """What the child makes at a safe point."""
     encoder = Encoder(Scope(Path("/nowhere")))

@@ -8,15 +8,17 @@ which imports torch too: what is left is survivor's own start.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from contest import SURVIVOR
-from measure import Result, Table, environment, median, options, publish, seconds, spread, turns
+from measure import Result, Table, environment, median, options, publish, spread, turns
 
 _SCRIPT = """
 import torch, time
@@ -24,19 +26,29 @@ print("first line", time.time(), flush=True)
 """
 
 
-def first_line_s(folder: Path, *launcher: str) -> float:
-    """Seconds from the command to the script's first line, torch imported."""
-    begin = time.time()
-    command = [sys.executable, *launcher, "script.py"]
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=True)
-    line = next(line for line in done.stdout.splitlines() if line.startswith("first line"))
-    return float(line.split()[-1]) - begin
+@dataclass
+class Start:
+    """One start.
+
+    Attributes:
+        wall_s: seconds from the command to its end, or to the script's first line.
+        cpu_s: processor seconds of the command and of all that it started.
+    """
+
+    wall_s: float
+    cpu_s: float
 
 
-def whole_s(*command: str) -> float:
-    """Seconds that a command takes."""
-    words = [sys.executable, *command]
-    return seconds(lambda: subprocess.run(words, env=environment(), capture_output=True, check=True))
+def started(folder: Path, *words: str) -> Start:
+    """Run python with these words; a script that prints "first line" ends the time there."""
+    begin, before = time.time(), os.times()
+    done = subprocess.run(
+        [sys.executable, *words], cwd=folder, env=environment(), capture_output=True, text=True, check=True
+    )
+    end, after = time.time(), os.times()
+    line = next((line for line in done.stdout.splitlines() if line.startswith("first line")), f"{end}")
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return Start(float(line.split()[-1]) - begin, cpu)
 
 
 def main() -> None:
@@ -47,22 +59,27 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "script.py").write_text(_SCRIPT)
-        found = turns(
-            args.rounds,
-            {
-                "python -c pass": partial(whole_s, "-c", "pass"),
-                "survivor --help": partial(whole_s, "-m", "survivor", "--help"),
-                'python -c "import torch"': partial(whole_s, "-c", "import torch"),
-                "first line under python": partial(first_line_s, folder),
-                "survivor run: first line": partial(first_line_s, folder, *SURVIVOR, "--fresh"),
-            },
-        )
-    over = [a - b for a, b in zip(found["survivor run: first line"], found["first line under python"], strict=True)]
-    rows = [[label, spread(values)] for label, values in found.items()]
-    rows.append(["survivor's own part of it", spread(over)])
-    bars = [[label, median(values), min(values), max(values)] for label, values in found.items()]
+        commands: dict[str, tuple[str, ...]] = {
+            "python -c pass": ("-c", "pass"),
+            "survivor --help": ("-m", "survivor", "--help"),
+            'python -c "import torch"': ("-c", "import torch"),
+            "first line under python": ("script.py",),
+            "survivor run: first line": (*SURVIVOR, "--fresh", "script.py"),
+        }
+        found = turns(args.rounds, {label: partial(started, folder, *words) for label, words in commands.items()})
+    walls = {label: [one.wall_s for one in starts] for label, starts in found.items()}
+    cpus = {label: [one.cpu_s for one in starts] for label, starts in found.items()}
+    rows = [[label, spread(walls[label]), spread(cpus[label])] for label in found]
+    own = [
+        spread([a - b for a, b in zip(kind["survivor run: first line"], kind["first line under python"], strict=True)])
+        for kind in (walls, cpus)
+    ]
+    rows.append(["survivor's own part of it", *own])
+    bars = [[label, median(values), min(values), max(values)] for label, values in walls.items()]
     chart = {"kind": "bars", "title": "Start: seconds from the command on", "label": "seconds", "bars": bars}
-    publish(Result("startup", [Table(["until", "seconds"], rows)], chart), args.out)
+    notes = ["Processor time is that of the whole command, with survivor's two other processes and its end."]
+    head = ["until", "seconds", "processor seconds"]
+    publish(Result("startup", [Table(head, rows)], chart, notes), args.out)
 
 
 if __name__ == "__main__":

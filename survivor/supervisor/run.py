@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from survivor.channel import Close, Start, Write
 from survivor.errors import EXIT_FINISHED, UsageError
 from survivor.store import absolute
-from survivor.supervisor import events, places, wording
+from survivor.supervisor import events, places, probing, wording
 from survivor.supervisor.console import Console
 from survivor.supervisor.job import OpenJob, open_job
 from survivor.supervisor.options import RunOptions
@@ -64,6 +64,7 @@ def open_session(
     Raises:
         SurvivorError: the job could not be begun, by the class that says why.
     """
+    probing.ask(options.store, options.job, inbox)
     place = places.Place()
     for line in place.check(options.store):
         console.warn(line)

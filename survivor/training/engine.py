@@ -22,6 +22,7 @@ from types import CodeType, FrameType
 from typing import Any, Protocol
 
 from survivor.checkpoint.snapshot import Snapshot
+from survivor.collecting import paused
 from survivor.errors import DivergedError, NotResumableError, SurvivorError
 from survivor.state import generators, loaders, progress
 from survivor.state.encode import Encoder
@@ -346,6 +347,7 @@ class Engine:
         if not record.site.trains:
             self._unknown_levels_s += self.clock() - now
 
+    @paused()
     def _capture(self, record: Record, chain: list[Record], result: Any = None) -> Capture | None:
         """The state at this head, or ``None`` where it can't be read."""
         begin = self.clock()
@@ -369,6 +371,7 @@ class Engine:
         self._capture_cost_s = max(self.clock() - begin, 0.7 * self._capture_cost_s)
         return taken
 
+    @paused()
     def _safe_point(self, record: Record, now: float) -> Capture | None:
         """Save here if it can be done; the next head is tried otherwise."""
         chain = self.hooks.chain(record.frame)

@@ -195,6 +195,20 @@ def test_output_beyond_the_limit_is_shown_but_not_kept(work):
     assert "transcript ends here" in done.stderr
 
 
+def test_a_log_of_very_many_lines_is_whole(work):
+    script = work.write(
+        "import os\n"
+        "for i in steps(4):\n"
+        "    print('\\n'.join(f'line {i} {n}' for n in range(60000)), flush=True)\n"
+        "    if i == 2 and os.environ.get('STRIKE'):\n"
+        "        os.kill(os.getpid(), 9)\n"
+    )
+    work.run("--every", "0", "--max-restarts", "0", script, env={"STRIKE": "1"})
+    code, _, err = work.run("--every", "0", script)
+    assert code == 0, err
+    assert log(work).decode().splitlines() == [f"line {i} {n}" for i in range(4) for n in range(60000)]
+
+
 def test_a_job_that_printed_nothing_has_an_empty_log(work):
     assert work.run(work.write("for i in steps(2): pass\n"))[0] == 0
     assert log(work) == b""

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 CASES = list(loader_cases.CASES)
+pytestmark = [pytest.mark.xdist_group("loaders"), pytest.mark.timeout(1800)]
 
 
 def perform(mode: str, folder: Path, names: list[str]) -> None:

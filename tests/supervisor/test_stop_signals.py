@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from supervising import COUNT, is_gone, wait_for
@@ -182,8 +183,16 @@ def state_of(pid):
 
 
 def children_of(pid):
+    """The training process, once it has been started: neither the writer nor who asks whether the store is there."""
     with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [int(word) for word in file.read().split()]
+        return [int(word) for word in file.read().split() if "training/__main__.py" in command_of(word)]
+
+
+def command_of(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
 
 
 def test_a_signal_that_came_before_the_child_was_started_ends_the_session_with_75(tmp_path):
