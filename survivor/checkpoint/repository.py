@@ -34,10 +34,11 @@ _LEARN_FROM = 3  # newest good manifests whose blobs a new process may refer to
 
 @dataclass(frozen=True)
 class Problem:
-    """A checkpoint that was passed over, and why."""
+    """A checkpoint that was passed over, and why; ``harmless`` where beginning anew comes to the same."""
 
     checkpoint: str
     why: str
+    harmless: bool = False
 
     def __str__(self) -> str:
         """Return the sentence that a user is told."""
@@ -246,7 +247,8 @@ class Repository:
         for key, stamp in sorted(begun.items(), reverse=True):
             if key > after and key not in known:
                 why = f"its tensors are there, but it was not finished or its manifest is gone (step {stamp.step})"
-                self.problems.append(Problem(str(stamp), why))
+                # a script's start that was cut off in its commit: nothing had been trained or printed
+                self.problems.append(Problem(str(stamp), why, harmless=newest is None and stamp.step == 0))
 
     def _learn(self) -> None:
         """Take note, once, of what earlier processes have stored."""
