@@ -1,22 +1,24 @@
 """What survivor costs a job while nothing goes wrong: per iteration, and in all for steps of a millisecond.
 
-    python benchmarks/overhead.py [--rounds 5] [--steps 20000]
+    python benchmarks/overhead.py [--rounds 3] [--batches 2500] [--out docs/charts]
 
 First the price of a safe point that does nothing, as CPU time of a loop that is watched less that of the same
-loop left alone. Then one job, whose step takes about a millisecond, under ``python`` and under ``survivor
-run`` in turns (A B A B …), checkpoints on as by default: the ratio of the wall times of its loop and of the CPU times
-of its process, medians over the rounds, with the spread. On a shared machine the second is the steadier one.
+loop left alone. Then one job, whose step takes about a millisecond, in turns (A B A B …) by each of those who take
+part, with checkpoints as they come by default: survivor's own rule, each epoch with the others. Shown are the wall
+times of the training loop over that of plain ``python``, and the CPU times of its process, medians over the rounds with
+the spread. On a shared machine the second is the steadier one.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
-import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+from contest import BY_HAND, OURS, PLAIN, RAY, SURVIVOR, TOOLS, Contestant, present
+from measure import Result, Table, last_line, median, options, publish, ratios, spread, turns
 
 _SAFE_POINT = """
 import time, torch
@@ -34,59 +36,60 @@ def run(n):
 print(run(200000))
 """
 
-_JOB = """
-import json, sys, time, torch
-from torch import nn
-torch.manual_seed(0)
-torch.set_num_threads(1)
-steps = int(sys.argv[1])
-model = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 10))
-optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-data, target = torch.randn(4096, 64), torch.randint(10, (4096,))
-history = []
-begin, cpu = time.perf_counter(), time.process_time()
-for step in range(steps):
-    at = step * 32 % 4096
-    loss = nn.functional.cross_entropy(model(data[at:at + 32]), target[at:at + 32])
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    history.append(loss.item())
-print(json.dumps({"wall": time.perf_counter() - begin, "cpu": time.process_time() - cpu, "last": history[-1]}))
-"""
+
+def run(who: Contestant, size: list[str]) -> dict[str, Any]:
+    """One run in a fresh folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        return last_line(who.command(size), Path(folder))
 
 
-def output(command: list[str], folder: Path) -> str:
-    """What a command prints last."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    return done.stdout.splitlines()[-1]
+def safe_point_s() -> float:
+    """CPU seconds that a safe point adds to an iteration when it does nothing."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "point.py").write_text(_SAFE_POINT)
+        alone, watched = (
+            float(last_line([sys.executable, *how, "point.py"], folder))  # type: ignore[arg-type]
+            for how in ((), SURVIVOR)
+        )
+        return watched - alone
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=20000)
-    options = parser.parse_args()
-    python, survivor = [sys.executable], [sys.executable, "-m", "survivor", "run", "--fresh"]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "point.py").write_text(_SAFE_POINT)
-        (folder / "job.py").write_text(_JOB)
-        alone = float(output([*python, "point.py"], folder))
-        watched = float(output([*survivor, "point.py"], folder))
-        print(f"a safe point that does nothing: {(watched - alone) * 1e6:.2f} us of CPU time per iteration")
-        pairs = []
-        for _ in range(options.rounds):
-            a, b = (json.loads(output([*how, "job.py", str(options.steps)], folder)) for how in (python, survivor))
-            assert a["last"] == b["last"], "the two runs differ"
-            pairs.append((a, b))
-    step = statistics.median(a["wall"] for a, _ in pairs) / options.steps
-    print(f"a step takes {step * 1e3:.2f} ms; {options.rounds} rounds of {options.steps} steps")
-    for what in ("wall", "cpu"):
-        ratios = sorted(b[what] / a[what] for a, b in pairs)
-        middle, spread = statistics.median(ratios), f"{ratios[0]:.3f} to {ratios[-1]:.3f}"
-        print(f"{what} time under survivor / alone: {middle:.3f} ({spread})")
+    args = options(__doc__, rounds=3, epochs=4, batches=2500, width=256)
+    if args.small:
+        args.rounds, args.epochs, args.batches = 1, 1, 100
+    size = [str(w) for w in ("--epochs", args.epochs, "--batches", args.batches, "--width", args.width)]
+    found = turns(
+        args.rounds, {one.name: partial(run, one, size) for one in present(PLAIN, OURS, BY_HAND, *TOOLS, RAY)}
+    )
+    plain = found.pop(PLAIN.name)
+    assert {run["digest"] for run in (*plain, *found[OURS.name])} == {plain[0]["digest"]}, "the two results differ"
+    rows, bars = [], []
+    for name, runs in found.items():
+        wall, cpu = (ratios([run[what] for run in runs], [run[what] for run in plain]) for what in ("wall", "cpu"))
+        rows.append([name, spread(wall, ".3f"), spread(cpu, ".3f")])
+        bars.append([name, median(wall), min(wall), max(wall)])
+    steps = args.epochs * args.batches
+    step_ms = median([run["wall"] for run in plain]) / steps * 1e3
+    notes = [
+        f"A step took {step_ms:.2f} ms; {args.rounds} rounds of {steps:,} steps. Checkpoints: survivor's by default, "
+        f"the others' at each epoch's end ({args.epochs} epochs). A safe point that does nothing costs "
+        f"{safe_point_s() * 1e6:.2f} us of CPU time."
+    ]
+    chart = {
+        "kind": "bars",
+        "title": "A job with steps of about a millisecond: run time over plain python",
+        "label": "wall time of the training loop / plain",
+        "bars": bars,
+        "target": 1.01,
+        "form": ".3f",
+    }
+    publish(
+        Result("overhead", [Table(["run by", "wall time over plain", "CPU time over plain"], rows)], chart, notes),
+        args.out,
+    )
 
 
 if __name__ == "__main__":

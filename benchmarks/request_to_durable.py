@@ -22,7 +22,7 @@ ROUNDS = 3
 def request_to_durable_s(folder: Path, size_bytes: int) -> float:
     """SIGTERM to a training job; seconds until its last state was durable."""
     job = Job(folder, size_bytes, steps=10**6, pause_s=0.01)
-    process = job.start("--every", "1h", "--grace", "120s")
+    process = job.start("--every", "1h", "--grace", "120s", "--overhead", "20%")
     job.wait_for("snapshot_taken", count=3)
     job.wait_for("checkpoint_saved")
     sent = time.time()

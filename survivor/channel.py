@@ -59,6 +59,7 @@ class Start(Message):
         no_carry: carry no files.
         out_fd, err_fd: what becomes the child's standard output and error; -1 to keep the supervisor's own.
         output_fd: shared memory for the transcript, -1 for none.
+        shown: file that knows how much of the output the terminal has shown before; "" where there is no terminal.
         user_sys_path: ``sys.path`` of a caller whose function is run.
         root: folder of the user's own modules; "" for the script's, or for a module the working folder.
         main_file: ``__file__`` of that caller's ``__main__``, "" in a notebook.
@@ -96,6 +97,7 @@ class Start(Message):
     out_fd: int = -1
     err_fd: int = -1
     output_fd: int = -1
+    shown: str = ""
     user_sys_path: tuple[str, ...] = ()
     main_file: str = ""
     root: str = ""

@@ -22,6 +22,7 @@ processes; a loader worker, which must not die of a stranger's SIGTERM, says so 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import faulthandler
@@ -51,6 +52,9 @@ _SIG_DFL = 0
 def shield_process() -> None:
     """Let the stop signals do nothing to this process, without the script noticing."""
     _set_below_python(STOP_SIGNALS, _do_nothing())
+    # as it ends Python puts the default back for a signal that it has a handler for, and no other than SIGINT has one;
+    # what is registered before all else is called after all else
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     guard = _ForkGuard()
     os.register_at_fork(before=guard.before, after_in_parent=guard.restore, after_in_child=guard.in_child)
 

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from twin import Kill, Place, plain_run, same_objects, twin
+from twin import Place, Twin, plain_run, twin
 
 from survivor.training.carry import Carrier
 
@@ -18,19 +18,17 @@ def test_a_killed_run_leaves_the_plain_run_s_files_exactly():
 @pytest.mark.parametrize("kill", ["S10", "S17 TERM"])
 def test_on_another_machine_the_files_are_put_back_from_the_checkpoint(kill):
     plain = plain_run(SCRIPT)
-    first, second = Place(SCRIPT), Place(SCRIPT)
+    first = Place(SCRIPT)
+    second = Place(SCRIPT, after=first)
     try:
-        first.survive(kill=Kill.parse(kill).order(plain))
-        shutil.move(first.root / "store", second.root / "store")
-        second.sessions = 1
+        Twin(plain, first).session(plain.kill(kill))
+        shutil.move(first.store, second.store)
         shutil.rmtree(first.work)
-        done = second.survive()
+        elsewhere = Twin(plain, second)
+        done = elsewhere.session(None)
         assert done.code == 0, done.err
         assert plain.out.endswith(done.out)
-        written = second.written()
-        assert sorted(written) == sorted(plain.files)
-        for name, content in plain.files.items():
-            assert written[name] == content or same_objects(written[name], content), name
+        elsewhere.ended()
     finally:
         first.remove()
         second.remove()

@@ -4,54 +4,50 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from twin import PATIENCE_S, TRACE, Place, plain_run
+from twin import ASKED, PATIENCE_S, Place, plain_run
+
+from survivor.proof.trace import Trace
 
 SCRIPTS = ["trainer_class.py", "workers.py", "gan.py", "main_function.py"]
 MORE = ["reinforce.py", "phases.py", "tbptt.py", "shared_objects.py", "ensemble.py", "iterator_kept.py", "noam_wrapper.py"]
+#: Snapshots as often as may be, and hardly a checkpoint.
+OPTIONS = ("--every", "1h", "--overhead", "100%", "--max-restarts", "20")
 
 
-def in_one_session(script, kills):
-    """Kill the child each time that the trace has grown so far beyond where it was, and compare the end."""
+def check(script, kills=2):
+    """Kill the child each time that it has come so far beyond where it was, and compare what each of them did."""
     plain = plain_run(script)
-    place = Place(script)
-    trace, events = place.root / "trace", place.root / "events"
-    command = [sys.executable, "-m", "survivor", "run", "--store", str(place.root / "store"), "--events", str(events)]
-    # snapshots as often as may be, and hardly a checkpoint
-    process = subprocess.Popen(
-        [*command, "--every", "1h", "--overhead", "100%", "--max-restarts", "20", place.script],
-        cwd=place.work,
-        env=os.environ
-        | {"PYTHONPATH": str(TRACE), "TWIN_TRACE": str(trace), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        | {"PYTHONDONTWRITEBYTECODE": "1", "TWIN_SEED": "1", "PYTHONHASHSEED": "1"},  # as the plain run has them
-        text=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    last = len(plain.reference.events)
+    place = Place(script, options=OPTIONS)
+    trace, events = place.job.place.root / "trace1", place.job.place.root / "events1"
     try:
-        hits = sum(kill_when(process, trace, events, len(plain.events) * (n + 1) // (kills + 1)) for n in range(kills))
-        out, err = process.communicate(timeout=PATIENCE_S)
-        assert process.returncode == 0, err
-        lines = [line for line in trace.read_text().splitlines() if line[0] in "SB"]
-        assert hits == 0 or "starting again from" in err
-        return plain, out, lines, place.written(), hits
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(place.runner.session, place.job, None, ASKED)
+            hits = sum(kill_when(running, trace, events, last * (n + 1) // (kills + 1)) for n in range(kills))
+            session = running.result()
+        assert session.code == 0, session.err
+        assert hits, "it was through before it could be killed"
+        assert "starting again from" in session.err
+        for each in Trace.read_all(trace):
+            assert not each.lost
+            begin = next((mark.index for mark in each.marks if mark.kind == "R"), 0)
+            assert plain.reference.compare(each, begin) is None
+        assert session.trace.end is not None
+        assert list(dict.fromkeys(session.out.splitlines())) == list(dict.fromkeys(plain.out.splitlines()))
+        assert plain.files.compare(place.job.place) is None
     finally:
-        process.kill()
-        process.communicate()
         place.remove()
 
 
-def kill_when(process, trace, events, reached):
-    """SIGKILL to the child when the trace has so many events; whether it came to that."""
+def kill_when(running, trace, events, reached):
+    """SIGKILL to the child when it has come to an event; whether it came to that."""
     deadline = time.monotonic() + PATIENCE_S
-    while process.poll() is None and time.monotonic() < deadline:
-        count = sum(line[:1] in ("S", "B") for line in (trace.read_text().splitlines() if trace.exists() else []))
-        if count >= reached:
+    while not running.done() and time.monotonic() < deadline:
+        if max((event.index for event in Trace.read(trace).events), default=0) >= reached:
             lines = events.read_text().splitlines()
             pids = [event["pid"] for event in map(json.loads, lines) if event["event"] == "started"]
             with contextlib.suppress(ProcessLookupError):
@@ -59,14 +55,6 @@ def kill_when(process, trace, events, reached):
                 return True
         time.sleep(0.01)
     return False
-
-
-def check(script, kills=2):
-    plain, out, lines, written, hits = in_one_session(script, kills)
-    assert hits, "it was through before it could be killed"
-    assert list(dict.fromkeys(out.splitlines())) == list(dict.fromkeys(plain.out.splitlines()))
-    assert set(lines) == set(plain.events) and lines[-1] == plain.events[-1]
-    assert written == plain.files
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -21,6 +21,9 @@ HEAD_BYTES = 4096
 _SUMMARY_AT = HEAD.size + 4
 _SUMMARY_MAX_BYTES = 2048
 _ALIGNMENT_BYTES = 64
+#: A blob of this size or more begins at a page of memory, so that a disk can take it from where it lies.
+_PAGES_FROM_BYTES = 1 << 16
+_PAGE_BYTES = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +54,11 @@ def lay_out(snapshot: Snapshot) -> tuple[list[tuple[int, Blob]], list[Any], int]
     index: list[Any] = []
     position = HEAD_BYTES
     for name, blob in ordered:
+        alignment = _PAGE_BYTES if blob.data.nbytes >= _PAGES_FROM_BYTES else _ALIGNMENT_BYTES
+        position = -(-position // alignment) * alignment
         placed.append((position, blob))
         index.append([name, blob.dtype, list(blob.shape), position, blob.data.nbytes])
-        position += -(-blob.data.nbytes // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
+        position += blob.data.nbytes
     return placed, index, position
 
 

@@ -10,6 +10,7 @@ import math
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import xxhash
@@ -17,6 +18,7 @@ import xxhash
 from survivor.checkpoint.envelope import dump, parse
 from survivor.checkpoint.snapshot import Blob
 from survivor.errors import FormatError
+from survivor.store.base import Headed
 
 #: Bits of one element, by safetensors' name.
 DTYPE_BITS = {
@@ -31,6 +33,11 @@ NAME_MAX = 1024
 HEADER_MAX_BYTES = 100_000_000  # safetensors' own bound
 SIZE_MAX_BYTES = 1 << 62
 _ALIGNMENT_BYTES = 64
+#: In a pack of this size or more data begins at a whole page.
+_PAGES_FROM_BYTES = 1 << 20
+_PAGE_BYTES = 4096
+_PIECE_BYTES = 8 << 20
+_NO_DIGEST = "0" * 32
 
 
 def digest(data: memoryview | bytes) -> str:
@@ -55,47 +62,68 @@ def check_blob_name(name: str, where: str) -> None:
         raise FormatError(f"{where}: {name[:80]!r} can't name a blob")
 
 
-@dataclass(frozen=True)
 class Layout:
-    """A pack about to be written: its header's bytes, and where in the file each blob goes."""
+    """A pack about to be written: where in the file each blob goes, and its header, known once all digests are.
 
-    header: bytes
-    blobs: list[Blob]
-    offsets: list[int]
-    size_bytes: int
+    Attributes:
+        blobs, offsets: the blobs in the order of the file, and where each begins.
+        header_bytes, size_bytes: of the header and of the whole file.
+    """
 
-    def chunks(self) -> Iterator[bytes | memoryview]:
-        """Yield the bytes of the file in their order, without copying any blob."""
-        yield self.header
+    def __init__(self, name: str, items: Iterable[tuple[Blob, str]]) -> None:
+        """Lay out the pack of that name; a digest that is "" is worked out as the blob is written."""
+        # descending element sizes keep every tensor aligned to its own without gaps, which safetensors forbids;
+        # first whole pages, which can go to a disk from where they lie
+        ordered = sorted(items, key=lambda item: (-DTYPE_BITS[item[0].dtype], item[0].data.nbytes % _PAGE_BYTES != 0))
+        self._name = name
+        self.blobs = [blob for blob, _ in ordered]
+        self._digests = {blob.name: value for blob, value in ordered}
+        total = sum(blob.data.nbytes for blob in self.blobs)
+        unpadded = len(self._text({name: value or _NO_DIGEST for name, value in self._digests.items()}))
+        alignment = _PAGE_BYTES if total >= _PAGES_FROM_BYTES else _ALIGNMENT_BYTES
+        self.header_bytes = -(-(8 + unpadded) // alignment) * alignment
+        if self.header_bytes > HEADER_MAX_BYTES:
+            raise FormatError(f"{len(ordered)} tensors need a pack header of {self.header_bytes} bytes; "
+                              f"{HEADER_MAX_BYTES} are allowed")  # fmt: skip
+        self.size_bytes = self.header_bytes + total
+        ends = list(accumulate(blob.data.nbytes for blob in self.blobs))
+        self.offsets = [self.header_bytes + start for start in [0, *ends[:-1]]] if ends else []
+
+    def digest(self, blob: Blob) -> str:
+        """A blob's digest; "" before it is known."""
+        return self._digests[blob.name]
+
+    def file(self) -> Headed:
+        """The bytes of the file, without a copy of any blob."""
+        return Headed(self.header_bytes, self.size_bytes, self._body, self.header)
+
+    def _body(self) -> Iterator[memoryview]:
         for blob in self.blobs:
-            yield blob.data
+            if self._digests[blob.name]:
+                yield blob.data
+                continue
+            # hashed piece by piece as it is taken, while the piece before is on its way to the disk
+            state = xxhash.xxh3_128()
+            for start in range(0, blob.data.nbytes, _PIECE_BYTES):
+                piece = blob.data[start : start + _PIECE_BYTES]
+                state.update(piece)
+                yield piece
+            self._digests[blob.name] = state.hexdigest()
 
+    def header(self) -> bytes:
+        """The file's first bytes, once all digests are known."""
+        text = self._text(self._digests)
+        return struct.pack("<Q", self.header_bytes - 8) + text + b" " * (self.header_bytes - 8 - len(text))
 
-def lay_out(name: str, items: Iterable[tuple[Blob, str]]) -> Layout:
-    """Return the layout of the pack of that name, for blobs and their digests."""
-    # descending element sizes keep every tensor aligned to its own without gaps, which safetensors forbids
-    ordered = sorted(items, key=lambda item: -DTYPE_BITS[item[0].dtype])
-    entries: dict[str, Any] = {}
-    ends: list[int] = []
-    position = 0
-    for blob, _ in ordered:
-        start, position = position, position + blob.data.nbytes
-        entries[blob.name] = {
-            "dtype": blob.dtype,
-            "shape": list(blob.shape),
-            "data_offsets": [start, position],
-        }
-        ends.append(position)
-    digests = dump({blob.name: value for blob, value in ordered}, "pack").decode()
-    entries["__metadata__"] = {"survivor": "pack", "version": "1", "name": name, "digests": digests}
-    text = dump(entries, "pack")
-    text += b" " * (-(8 + len(text)) % _ALIGNMENT_BYTES)
-    if len(text) > HEADER_MAX_BYTES:
-        raise FormatError(f"{len(ordered)} tensors need a pack header of {len(text)} bytes; "
-                          f"{HEADER_MAX_BYTES} are allowed")  # fmt: skip
-    header = struct.pack("<Q", len(text)) + text
-    starts = [len(header) + start for start in [0, *ends[:-1]]]
-    return Layout(header, [blob for blob, _ in ordered], starts, len(header) + position)
+    def _text(self, digests: dict[str, str]) -> bytes:
+        entries: dict[str, Any] = {}
+        position = 0
+        for blob in self.blobs:
+            start, position = position, position + blob.data.nbytes
+            entries[blob.name] = {"dtype": blob.dtype, "shape": list(blob.shape), "data_offsets": [start, position]}
+        text = dump(digests, "pack").decode()
+        entries["__metadata__"] = {"survivor": "pack", "version": "1", "name": self._name, "digests": text}
+        return dump(entries, "pack")
 
 
 @dataclass(frozen=True)

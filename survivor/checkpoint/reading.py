@@ -120,7 +120,7 @@ class Checkpoint:
         # handed out once: two tensors made from one memory would change together
         data = self._loaded.pop(name, None)
         if data is None:
-            data = self._store.get(pack_file(self._folder, ref.pack), ref.offset, ref.size_bytes)
+            data = self._store.get(pack_file(self._folder, ref.pack.stamp), ref.offset, ref.size_bytes)
             self._match(name, ref, pack.digest(data))
         return Blob(name=name, dtype=ref.dtype, shape=ref.shape, data=data)
 
@@ -167,7 +167,7 @@ class Checkpoint:
     def _load_run(self, run: list[tuple[str, BlobRef]], loaded: dict[str, memoryview]) -> None:
         first = run[0][1]
         length = max(ref.offset + ref.size_bytes for _, ref in run) - first.offset
-        memory = self._store.get(pack_file(self._folder, first.pack), first.offset, length)
+        memory = self._store.get(pack_file(self._folder, first.pack.stamp), first.offset, length)
         taken = -1
         for name, ref in run:
             start = ref.offset - first.offset
@@ -179,7 +179,7 @@ class Checkpoint:
 
     def _match(self, name: str, ref: BlobRef, seen: str) -> None:
         if seen != ref.digest:
-            place = pack_file(self._folder, ref.pack)
+            place = pack_file(self._folder, ref.pack.stamp)
             raise FormatError(
                 f"{place} was changed after it was written: blob {name[:80]!r} is not what it was"
             )
@@ -199,9 +199,9 @@ class _Blobs(Mapping[str, Blob]):
         return len(self._checkpoint.refs)
 
 
-def pack_file(folder: str, ref: PackRef) -> str:
+def pack_file(folder: str, stamp: Stamp) -> str:
     """Return the name of a pack's file."""
-    return f"{folder}/{PACKS}/{ref.stamp}{pack.SUFFIX}"
+    return f"{folder}/{PACKS}/{stamp}{pack.SUFFIX}"
 
 
 def stored_digest(store: Store, folder: str, ref: BlobRef) -> str:
@@ -209,7 +209,7 @@ def stored_digest(store: Store, folder: str, ref: BlobRef) -> str:
     state = xxhash.xxh3_128()
     for done in range(0, ref.size_bytes, _RUN_BYTES):
         length = min(_RUN_BYTES, ref.size_bytes - done)
-        state.update(store.get(pack_file(folder, ref.pack), ref.offset + done, length))
+        state.update(store.get(pack_file(folder, ref.pack.stamp), ref.offset + done, length))
     return state.hexdigest()
 
 
@@ -232,7 +232,7 @@ def check_packs(
     """
     sizes = {} if sizes is None else sizes
     for ref in packs:
-        name = pack_file(folder, ref)
+        name = pack_file(folder, ref.stamp)
         try:
             size = sizes[ref.stamp] = sizes[ref.stamp] if ref.stamp in sizes else store.size(name)
             if size != ref.size_bytes:

@@ -19,6 +19,7 @@ from survivor.checkpoint.reading import Checkpoint, CheckpointInfo, check_packs,
 from survivor.checkpoint.retention import Retention
 from survivor.checkpoint.snapshot import Snapshot
 from survivor.checkpoint.writing import Commit, Writer
+from survivor.collecting import paused
 from survivor.errors import FormatError, NewerFormatError, StoreError
 from survivor.store import open_store
 from survivor.store.base import AbsentError, Store
@@ -33,10 +34,11 @@ _LEARN_FROM = 3  # newest good manifests whose blobs a new process may refer to
 
 @dataclass(frozen=True)
 class Problem:
-    """A checkpoint that was passed over, and why."""
+    """A checkpoint that was passed over, and why; ``harmless`` where beginning anew comes to the same."""
 
     checkpoint: str
     why: str
+    harmless: bool = False
 
     def __str__(self) -> str:
         """Return the sentence that a user is told."""
@@ -77,6 +79,7 @@ class Repository:
         """Return the job folder as a user would type it."""
         return f"{self.store.describe().rstrip('/')}/{self.job}"
 
+    @paused()
     def commit(
         self, snapshot: Snapshot, *, session: int, token: int, origin: dict[str, Any] | None = None
     ) -> CheckpointInfo:
@@ -104,6 +107,7 @@ class Repository:
         self._trusted.add(stamp)
         return describe(written.head, True)
 
+    @paused()
     def newest(self, *, load: bool = False) -> Checkpoint | None:
         """Return the newest checkpoint whose every byte is good, or None if there is none.
 
@@ -243,7 +247,8 @@ class Repository:
         for key, stamp in sorted(begun.items(), reverse=True):
             if key > after and key not in known:
                 why = f"its tensors are there, but it was not finished or its manifest is gone (step {stamp.step})"
-                self.problems.append(Problem(str(stamp), why))
+                # a script's start that was cut off in its commit: nothing had been trained or printed
+                self.problems.append(Problem(str(stamp), why, harmless=newest is None and stamp.step == 0))
 
     def _learn(self) -> None:
         """Take note, once, of what earlier processes have stored."""

@@ -22,10 +22,13 @@ from survivor.checkpoint.names import CHECKPOINTS, PACKS, Stamp, new_stamp
 from survivor.checkpoint.reading import pack_file, stored_digest
 from survivor.checkpoint.snapshot import Blob, Snapshot
 from survivor.errors import FormatError, StoreError
-from survivor.store.base import Store
+from survivor.store.base import Chunk, Store
 
 #: A blob's dtype, shape and digest: equal keys are equal tensors.
 Key = tuple[str, tuple[int, ...], str]
+Kind = tuple[str, tuple[int, ...]]
+#: Smaller ones are read twice all the same: they are still in the processor's cache.
+_LATE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,8 @@ class Writer:
         self._folder = folder
         self._known: dict[Key, BlobRef] = {}
         self._own: set[Stamp] = set()
+        self._seen: dict[str, Kind] = {}
+        self._moving: dict[str, Kind] = {}
         self._compared: set[tuple[Stamp, int]] = set()
         self.unused: set[Stamp] = set()
 
@@ -79,27 +84,46 @@ class Writer:
     def _discard_unused(self) -> None:
         for stamp in sorted(self.unused):
             with contextlib.suppress(StoreError):
-                self._store.delete(f"{self._folder}/{PACKS}/{stamp}{pack.SUFFIX}")
+                self._store.delete(pack_file(self._folder, stamp))
                 self.unused.discard(stamp)
 
     def _write(self, commit: Commit) -> Manifest:
-        keys = {name: _key(name, blob) for name, blob in commit.snapshot.blobs.items()}
+        blobs = commit.snapshot.blobs
+        for name, blob in blobs.items():
+            _check(name, blob)
+        # what is sure to be new is hashed as it is written: it need not be known before
+        late = {name for name, blob in blobs.items() if self._moves(name, blob)}
+        keys = {name: _key(blob, pack.digest(blob.data)) for name, blob in blobs.items() if name not in late}
         kept = self._referable(keys)
-        fresh: dict[Key, Blob] = {}
-        settled: dict[Key, Blob] = {}
+        fresh: dict[Key | str, Blob] = {name: blobs[name] for name in sorted(late)}
+        settled: dict[Key | str, Blob] = {}
         for name, key in keys.items():
             if key not in kept:
                 group = settled if key in self._known else fresh
-                group.setdefault(key, commit.snapshot.blobs[name])
+                group.setdefault(key, blobs[name])
         commit.fence()
-        places = dict(kept)
+        places, written = dict(kept), 0
         for turn, group in enumerate((fresh, settled), start=1):
             if group:
                 stamp = new_stamp(commit.stamp.token, commit.stamp.step, turn)
-                places.update(self._write_pack(stamp, group))
-        written = sum(ref.size_bytes for ref in {places[key].pack for key in (*fresh, *settled)})
-        refs = {name: places[key] for name, key in keys.items()}
-        head = _head(commit, refs, written)
+                refs = self._write_pack(stamp, group)
+                written += next(iter(refs.values())).pack.size_bytes
+                keys |= {name: _key(blobs[name], refs[name].digest) for name in late & refs.keys()}
+                places |= {_key(blobs[name], ref.digest): ref for name, ref in refs.items()}
+        made = self._write_manifest(commit, {name: places[keys[name]] for name in blobs}, written)
+        # what was never seen before has not changed: a frozen base would be written a second time
+        new = {name: _kind(blobs[name]) for name, key in keys.items() if key not in self._known}
+        self._moving = {name: kind for name, kind in new.items() if self._seen.get(name) == kind}
+        self._seen = {name: _kind(blob) for name, blob in blobs.items()}
+        self._known.update({key: places[key] for key in keys.values() if key not in kept})
+        return made
+
+    def _moves(self, name: str, blob: Blob) -> bool:
+        """Whether a large blob was seen to change from one commit to the next, so that it will be another one now."""
+        return blob.data.nbytes >= _LATE_BYTES and self._moving.get(name) == _kind(blob)
+
+    def _write_manifest(self, commit: Commit, refs: dict[str, BlobRef], written_bytes: int) -> Manifest:
+        head = _head(commit, refs, written_bytes)
         data = manifest.write(head, refs, commit.snapshot.document)
         name = f"{self._folder}/{CHECKPOINTS}/{commit.stamp}{manifest.SUFFIX}"
         # what a reader would refuse must not be written
@@ -109,22 +133,21 @@ class Writer:
         # from here on the manifest may be there even if an error comes back: its packs are no garbage
         self.unused -= {ref.stamp for ref in head.packs}
         self._put(name, [data], len(data))
-        self._known.update({key: places[key] for key in (*fresh, *settled)})
         return made
 
-    def _write_pack(self, stamp: Stamp, group: dict[Key, Blob]) -> dict[Key, BlobRef]:
-        layout = pack.lay_out(str(stamp), ((blob, key[2]) for key, blob in group.items()))
-        ref = PackRef(stamp, layout.size_bytes, len(layout.header), pack.digest(layout.header))
+    def _write_pack(self, stamp: Stamp, group: dict[Key | str, Blob]) -> dict[str, BlobRef]:
+        """Write a pack of these blobs; returns where each lies, by its name."""
+        layout = pack.Layout(str(stamp), ((blob, "" if type(key) is str else key[2]) for key, blob in group.items()))
         self.unused.add(stamp)
-        self._put(pack_file(self._folder, ref), layout.chunks(), layout.size_bytes)
+        self._put(pack_file(self._folder, stamp), layout.file(), layout.size_bytes)
         self._own.add(stamp)
-        offsets = {blob.name: offset for blob, offset in zip(layout.blobs, layout.offsets, strict=True)}
+        ref = PackRef(stamp, layout.size_bytes, layout.header_bytes, pack.digest(layout.header()))
         return {
-            key: BlobRef(blob.dtype, blob.shape, ref, offsets[blob.name], blob.data.nbytes, key[2])
-            for key, blob in group.items()
+            blob.name: BlobRef(blob.dtype, blob.shape, ref, offset, blob.data.nbytes, layout.digest(blob))
+            for blob, offset in zip(layout.blobs, layout.offsets, strict=True)
         }
 
-    def _put(self, name: str, chunks: Iterable[bytes | memoryview], size_bytes: int) -> None:
+    def _put(self, name: str, chunks: Iterable[Chunk], size_bytes: int) -> None:
         written = self._store.put(name, chunks)
         if written != size_bytes:
             raise StoreError(f"{name}: {written} bytes were written and not {size_bytes}")
@@ -164,7 +187,7 @@ class Writer:
         return True
 
 
-def _key(name: str, blob: Blob) -> Key:
+def _check(name: str, blob: Blob) -> None:
     where = f"blob {name[:80]!r}"
     pack.check_blob_name(name, where)
     if name != blob.name or len(blob.shape) > pack.DIMENSIONS_MAX:
@@ -172,7 +195,14 @@ def _key(name: str, blob: Blob) -> Key:
     size = pack.size_bytes(blob.dtype, blob.shape, where)
     if blob.data.nbytes != size or blob.data.format != "B" or not blob.data.c_contiguous:
         raise FormatError(f"{where} has {blob.data.nbytes} bytes; a {blob.dtype} of {blob.shape} has {size}")
-    return blob.dtype, tuple(blob.shape), pack.digest(blob.data)
+
+
+def _kind(blob: Blob) -> Kind:
+    return blob.dtype, tuple(blob.shape)
+
+
+def _key(blob: Blob, digest: str) -> Key:
+    return blob.dtype, tuple(blob.shape), digest
 
 
 def _head(commit: Commit, refs: dict[str, BlobRef], written_bytes: int) -> Head:

@@ -16,7 +16,8 @@ def command(store: str, job: str) -> None:
     """Print what JOB has printed to standard output: one text, as the plain script prints it.
 
     It ends at the newest checkpoint, or, once the script has ended, at its end. What a killed session printed
-    after its newest checkpoint is not in it: that work is done again.
+    after its newest checkpoint is not in it: that work is done again. Nor is standard error, or what C code and
+    other programs write to the terminal by themselves. It ends at 32 MiB, and says so.
     """
     from survivor.report.output import job_output
 

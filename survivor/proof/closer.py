@@ -24,17 +24,27 @@ class Closer:
     Args:
         runner: starts the runs.
         report: gets the values, the line and the place.
+        sample: state was walked at about one of so many steps.
+        masked: leaves that are not compared.
     """
 
-    def __init__(self, runner: Runner, report: Report) -> None:
+    def __init__(
+        self, runner: Runner, report: Report, sample: int = 1, masked: frozenset[str] = frozenset()
+    ) -> None:
         self._runner = runner
         self._report = report
+        self._sample = sample
+        self._masked = masked
 
     def two_plain_runs(self, different: Divergence) -> None:
         """Two plain runs differ."""
         self._report.where = "two plain runs of the script"
         if different.stage not in _EVENT_STAGES:
             return
+        if self._is_coarse(different):
+            closely = self._closely(different, 0)
+            first, second = (self._runner.plain(f"closely{i}", closely)[0].trace for i in (1, 2))
+            self._narrow(different, compare.by_itself(first, second)[0])
         asked = self._at_event(different, different.since)
         traces = [self._runner.plain(f"again{i}", asked)[0].trace for i in (1, 2)]
         self._look(different, traces[0], traces[1])
@@ -54,15 +64,38 @@ class Closer:
                     self._values(different, saved[mark.step][1].values, state.values)
         elif different.stage in _EVENT_STAGES:
             begin = next((mark.index for mark in job.sessions[-1].trace.marks if mark.kind == "R"), 0)
+            if self._is_coarse(different):
+                closely = self._closely(different, begin)
+                expected = self._runner.plain("closely", closely)[0].trace
+                found = self._again(job, Asked(sample=self._sample), closely).sessions[-1].trace
+                self._narrow(different, compare.Reference(expected, self._masked).compare(found, begin))
             since = max(different.since, begin)
             plain = self._runner.plain("again", self._at_event(different, since))[0]
-            again = self._again(job, Asked(), self._at_event(different, since))
+            again = self._again(job, Asked(sample=self._sample), self._at_event(different, since))
             if len(again.sessions) == number:
                 self._look(different, plain.trace, again.sessions[-1].trace)
 
+    # --- state that was walked at some steps only ----------------------------------------------------
+
+    def _is_coarse(self, different: Divergence) -> bool:
+        """Whether state may have differed at an earlier event, at which it was not looked at."""
+        return self._sample > 1 and different.index > different.walked + 1
+
+    def _closely(self, different: Divergence, begin: int) -> Asked:
+        return Asked(sample=self._sample, closely=max(different.walked, begin), until=different.index)
+
+    def _narrow(self, different: Divergence, found: Divergence | None) -> None:
+        """Take the first difference of the runs that were walked at each event from the last equal walk on."""
+        if found is None or found.index > different.index or found.stage not in _EVENT_STAGES:
+            return
+        note = f"state was walked at 1 of {self._sample} steps; then at each event from {different.walked + 1}"
+        self._report.notes.append(f"{note} to {different.index}")
+        for name, value in vars(found).items():
+            setattr(different, name, value)
+
     def _at_event(self, different: Divergence, since: int) -> Asked:
         lines = since if different.streams else None
-        return Asked(dump=different.index, until=different.index, lines=lines)
+        return Asked(sample=self._sample, dump=different.index, until=different.index, lines=lines)
 
     def _again(self, job: Job, before: Asked, last: Asked) -> Job:
         """The same interrupted run, from its beginning to the session that differs."""

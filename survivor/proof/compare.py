@@ -45,6 +45,7 @@ class Divergence:
         suspects: places that may differ without harm, and do.
         streams: random streams that stand elsewhere.
         since: the last event that was equal; for a restore, the same.
+        walked: the last event at which both states were looked at, and equal.
         detail: further lines for people.
     """
 
@@ -58,6 +59,7 @@ class Divergence:
     suspects: list[str] = field(default_factory=list)
     streams: list[str] = field(default_factory=list)
     since: int = 0
+    walked: int = 0
     detail: list[str] = field(default_factory=list)
 
     @property
@@ -129,12 +131,14 @@ def by_itself(first: Trace, second: Trace) -> tuple[Divergence | None, frozenset
     harmless: dict[str, Leaf] = {}
     begun: list[Leaf] = []
     streams: set[str] = set()
+    walked = 0
     for b, theirs in by_event(second):
         a, state = next(mine, (None, None))
         if a is None:
             break
         different = reference._event(a, b, state, theirs)
         if different is None:
+            walked = a.index if state is not None and theirs is not None and not begun else walked
             continue
         if different.stage in ("state", "random"):
             begun = begun or different.leaves
@@ -142,7 +146,7 @@ def by_itself(first: Trace, second: Trace) -> tuple[Divergence | None, frozenset
             for leaf in different.leaves:
                 harmless[general(leaf.expected_key or leaf.found_key)] = leaf
             continue
-        different.since = a.index - 1
+        different.since, different.walked = a.index - 1, walked
         unused = unused_streams(first) - {"torch"}  # whose set-up draws from it, as a rule
         different.streams = [name for name in different.streams if name not in unused]
         # what differed before, without an effect yet, is nearer to the cause
@@ -193,7 +197,7 @@ class Reference:
     def compare(self, trace: Trace, begin: int) -> Divergence | None:
         """Compare a session that goes on after ``begin`` events, as far as it went."""
         mine = self.states_from(begin)
-        last = begin
+        last = walked = begin
         for event, state in by_event(trace):
             if event.index <= begin:
                 continue
@@ -204,9 +208,10 @@ class Reference:
                 )
             different = self._event(wanted, event, wanted_state, state)
             if different is not None:
-                different.since = last
+                different.since, different.walked = last, walked
                 return different
             last = event.index
+            walked = last if state is not None and wanted_state is not None else walked
             self.compared += 1
             self.compared_leaves += len(state.leaves) if state is not None else 0
         return self._end(trace, last)

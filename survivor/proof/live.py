@@ -7,27 +7,33 @@ after the restore, and the batches, losses, parameters and random streams of the
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Container
 from pathlib import Path
-from typing import Any
 
-from survivor.errors import UsageError
+from survivor.checkpoint.names import CHECKPOINTS, JOB, LEASES, SESSIONS
+from survivor.checkpoint.reading import pack_file
+from survivor.checkpoint.repository import Repository
+from survivor.errors import FormatError, UsageError
 from survivor.proof import compare
 from survivor.proof.compare import Divergence, Reference
 from survivor.proof.report import Report
 from survivor.proof.runs import Asked, Job, Runner, Session, Target, live_plan
 from survivor.proof.trace import Mark, Trace
+from survivor.store import AbsentError, Store, open_store
 from survivor.supervisor import events
 from survivor.supervisor.console import Console
 from survivor.supervisor.options import RunOptions
 
 _PATIENCE_S = 300.0
 _POLL_S = 0.05
+_PART_BYTES = 64 << 20
+#: A checkpoint may be removed while it is copied: then a newer one is.
+_COPIES = 3
 #: Events after a checkpoint that are compared where no optimizer steps.
 WINDOW = 16
 
@@ -47,11 +53,6 @@ class LiveCheck:
     def __init__(self, options: RunOptions, every: int, console: Console) -> None:
         if options.kind != "script":
             raise UsageError("--check-resume works with a script", advice="leave out -m, or --check-resume")
-        if "://" in options.store:
-            raise UsageError(
-                "--check-resume copies the job folder, and needs it on a local or mounted folder",
-                advice="name such a folder with --store, or leave out --check-resume",
-            )
         self._options, self._every, self._console = options, every, console
         self._scratch = Path()
         self._runner: Runner | None = None
@@ -69,7 +70,8 @@ class LiveCheck:
             words=(options.target, *options.args),
             folder=Path.cwd(),
             job=options.job,
-            # the script may write beside itself, which is no copy: what the job has there stays
+            # the script may write beside itself, which is no copy, or to any path that it was given
+            fenced=True,
             run_options=("--take-over", "--on-drift", "ignore", "--no-carry", *partial),
         )
         self._runner = Runner(target, self._scratch)
@@ -110,23 +112,31 @@ class LiveCheck:
     def _trace(self) -> Trace:
         return Trace.read(self._scratch / "trace")
 
+    def _marks(self) -> dict[int, Mark]:
+        """The checkpoints that were noted, by their steps."""
+        return {mark.step: mark for mark in self._trace().marks if mark.kind == "C"}
+
     def _check(self, step: int) -> None:
-        if not any(mark.kind == "C" and mark.step == step for mark in self._trace().marks):
+        marks = self._marks()
+        if step not in marks:
             return  # not the n-th one
         assert self._runner is not None
         place = self._runner.place("check")
-        source = Path(self._options.store).absolute() / self._options.job
-        shutil.copytree(source, place.root / "store" / self._options.job, copy_function=_copy)
-        marks = {mark.step: mark for mark in self._trace().marks if mark.kind == "C"}
+        store, target = open_store(self._options.store), open_store(str(place.root / "store"))
+        for _ in range(_COPIES):
+            copied = _copy_job(store, target, self._options.job, marks)
+            if copied is not None:
+                break
+            marks = self._marks()
+        else:
+            return
+        mark = marks[copied]
         job = Job(1, (), place)
         job.places |= {str(number): (mark.index, mark.steps) for number, mark in marks.items()}
-        mark = marks[step]
         asked = Asked(until=mark.index + WINDOW, until_step=mark.steps + 1)
         session = self._runner.session(job, None, asked)
         restored = next((m for m in session.trace.marks if m.kind == "R"), None)
         if restored is None or restored.step not in marks:
-            if session.trace.lost or restored is not None:
-                return  # a newer checkpoint was copied, of which nothing was noted
             self._tell(mark, Divergence("crash", detail=session.err.strip().splitlines()[-8:]))
             return
         self._tell(marks[restored.step], self._compare(session, marks[restored.step]))
@@ -134,6 +144,8 @@ class LiveCheck:
 
     def _compare(self, session: Session, mark: Mark) -> Divergence | None:
         live = self._live_step(mark)
+        # the job may have come to its end meanwhile; the check ends after a step
+        live.items = [item for item in live.items if not isinstance(item, Mark) or item.kind != "Z"]
         for found, state in compare.restores(session.trace):
             different = compare.restored(compare.checkpoints(live)[found.step], found, state)
             if different is not None:
@@ -163,8 +175,26 @@ class LiveCheck:
         self._console.block("\n".join(report.text().splitlines()[1:]))
 
 
-def _copy(source: str, target: str) -> Any:
-    """Copy a file; one that was pruned meanwhile is needed by no newer checkpoint."""
-    with contextlib.suppress(FileNotFoundError):
-        return shutil.copy2(source, target)
-    return target
+def _copy_job(source: Store, target: Store, job: str, steps: Container[int]) -> int | None:
+    """Copy what is needed to go on from the newest checkpoint of these steps; ``None`` if it was removed meanwhile."""
+    repository = Repository(source, job)
+    whole = [info for info in repository.list() if info.good is not False and info.step in steps]
+    if not whole:
+        return None
+    try:
+        checkpoint = repository.open_checkpoint(whole[-1].name)
+        names = {pack_file(job, ref.pack.stamp) for ref in checkpoint.refs.values()}
+        for folder in (JOB, SESSIONS, LEASES):
+            names |= {entry.name for entry in source.files(f"{job}/{folder}")}
+        for name in sorted(names):
+            _copy(source, target, name)
+        _copy(source, target, f"{job}/{CHECKPOINTS}/{checkpoint.info.name}.json")
+    except (AbsentError, FormatError):
+        return None
+    return whole[-1].step
+
+
+def _copy(source: Store, target: Store, name: str) -> None:
+    size = source.size(name)
+    parts = (source.get(name, start, min(_PART_BYTES, size - start)) for start in range(0, size, _PART_BYTES))
+    target.put(name, parts)

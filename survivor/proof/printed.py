@@ -6,12 +6,15 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from survivor.proof import saved
 from survivor.proof.compare import Divergence
 from survivor.proof.runs import Job
 from survivor.proof.workplace import Workplace
 
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?|0x[0-9a-f]+")
-_WORDS = re.compile(r"(\s+)")
+_STAMP = re.compile(r"\d{8,}")
+#: What survivor itself leaves beside a file that it has put back.
+_OURS = ".kept-by-survivor"
 
 
 def _form(line: str) -> str:
@@ -107,35 +110,54 @@ def compare_output(printed: Printed, text: str, *, whole: bool, home: Path, othe
 
 @dataclass(frozen=True)
 class Files:
-    """The files of the plain script that were equal in both plain runs."""
+    """The files of the plain script that were equal in both plain runs; a time stamp in a name is written as ``#``.
+
+    Attributes:
+        contents: by name.
+        left_out: names of those that weren't equal.
+        all_named: both plain runs wrote files of the same names, so that no other name is one of the script's.
+    """
 
     contents: dict[str, bytes]
-    left_out: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    all_named: bool = True
 
     @classmethod
     def learn(cls, first: Workplace, second: Workplace) -> Files:
         """From two plain runs."""
-        one, two = first.written(), second.written()
-        same, left = {}, []
+        one, two = _by_form(first), _by_form(second)
+        equal, left = {}, []
         for name, path in one.items():
             content = path.read_bytes()
-            if name in two and two[name].read_bytes() == content:
-                same[name] = content
+            if name in two and _same(content, two[name].read_bytes()):
+                equal[name] = content
             else:
                 left.append(name)
-        return cls(same, tuple(left))
+        return cls(equal, tuple(left), set(one) == set(two))
 
     def compare(self, place: Workplace) -> Divergence | None:
         """The first file of a finished run that is not the plain run's."""
-        found = place.written()
+        found = _by_form(place)
         for name, content in self.contents.items():
             if name not in found:
                 return Divergence("files", kind=name, expected=f"{len(content)} bytes", found="no such file")
             other = found[name].read_bytes()
-            if other != content:
+            if not _same(content, other):
                 expected, seen = _difference(content, other)
                 return Divergence("files", kind=name, expected=expected, found=seen)
-        return None
+        known = {*self.contents, *self.left_out}
+        more = next((name for name in found if name not in known and not name.endswith(_OURS)), None)
+        if more is None or not self.all_named:
+            return None
+        return Divergence("files", kind=more, expected="no such file", found=f"{found[more].stat().st_size} bytes")
+
+
+def _by_form(place: Workplace) -> dict[str, Path]:
+    return {_STAMP.sub("#", name): path for name, path in place.written().items()}
+
+
+def _same(content: bytes, other: bytes) -> bool:
+    return content == other or saved.same(content, other)
 
 
 def _difference(content: bytes, other: bytes) -> tuple[str, str]:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from survivor.errors import EXIT_SAVED
 from survivor.proof.trace import Trace
-from survivor.proof.workplace import Workplace
+from survivor.proof.workplace import Large, Workplace
 
 _PRELOAD = str(Path(__file__).parent / "preload")
 #: What a traced process is told, see `survivor.proof.tracing`; each run changes some of it.
@@ -25,11 +26,16 @@ _PLAN: dict[str, Any] = {
     "seed": None,
     "steps": None,
     "sample": 1,
+    "closely": None,
     "dump": 0,
     "dump_checkpoint": False,
     "until": 0,
     "lines": None,
     "strike": None,
+    "blow": None,
+    "evals": False,
+    "read_only": [],
+    "fence": None,
     "live": None,
     "places": {},
 }
@@ -38,6 +44,8 @@ _HOME = Path(__file__).parent.parent.parent
 #: Sessions after the first begin with other random seeds than the first, so that what isn't put back shows.
 _OTHER_SEED = 1000
 _START = (
+    # a program that a shell starts in the background ignores SIGINT, and so would survivor
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     f"import sys; sys.path[0] = {str(_HOME)!r}; sys.argv[0] = 'survivor'; from survivor.cli import main; main()"
 )
 
@@ -58,6 +66,8 @@ class Target:
         source: file to look for causes in; the script by default.
         name: what is verified, for people; the words by default.
         job: name of the interrupted runs' jobs.
+        everywhere: checkpoints are made at every safe point, and not only where a run is killed.
+        fenced: a run under survivor writes no file outside of its own folder.
     """
 
     words: tuple[str, ...]
@@ -71,6 +81,8 @@ class Target:
     name: str = ""
     source: Path | None = None
     job: str = "verify"
+    everywhere: bool = False
+    fenced: bool = False
 
     @property
     def sources(self) -> tuple[Path, Path]:
@@ -81,11 +93,27 @@ class Target:
 
 @dataclass(frozen=True)
 class Kill:
-    """The end of a session: the signal, and the event of the plain run after which the next safe point is taken."""
+    """The end of a session: the signal, and the event of the plain run after which the next safe point is taken.
+
+    Attributes:
+        why: this place was chosen.
+        target: ``"trainer"``, ``"supervisor"`` or ``"all"`` is struck right after the event, wherever safe points are;
+            "" chooses by the signal, at the safe point.
+        evals: calls of ``model.eval()`` after the event that a target is struck at, if not at the event itself.
+    """
 
     event: int
     signal: signal.Signals
     why: str = ""
+    target: str = ""
+    evals: int = 0
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """The exit codes of a session that ends so; none if survivor may choose it."""
+        if self.target == "trainer":
+            return ()
+        return (-signal.SIGKILL,) if self.signal == signal.SIGKILL else (EXIT_SAVED,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,20 +121,24 @@ class Asked:
     """What a traced process is asked for beside its trace.
 
     Attributes:
-        sample: state is walked at about one of so many steps.
+        sample: state is walked at about one of so many steps; at none, and at no checkpoint, if 0.
+        closely: event after which state is walked at each; ``None`` for none.
         dump: event whose values are kept; 0 for none.
         dump_checkpoint: keep the values at checkpoints and restores.
         until: event after which the process ends; 0 for none.
         until_step: the same for an optimizer step.
         lines: event after which lines are watched for draws; ``None`` for none.
+        evals: calls of ``model.eval()`` are noted.
     """
 
     sample: int = 1
+    closely: int | None = None
     dump: int = 0
     dump_checkpoint: bool = False
     until: int = 0
     until_step: int = 0
     lines: int | None = None
+    evals: bool = False
 
 
 @dataclass
@@ -142,12 +174,15 @@ class Runner:
     Args:
         target: what is run.
         scratch: a folder for the runs.
+        patience_s: how long a process may take; ``None`` for ever.
     """
 
-    def __init__(self, target: Target, scratch: Path) -> None:
+    def __init__(self, target: Target, scratch: Path, patience_s: float | None = None) -> None:
         self.target = target
+        self._patience_s = patience_s
         self._scratch = scratch
         self._count = 0
+        self.large = Large(scratch / "large")
         self._lock = threading.Lock()
         self._running: set[int] = set()
 
@@ -156,7 +191,7 @@ class Runner:
         with self._lock:
             self._count += 1
             number = self._count
-        return Workplace.make(self._scratch / f"{number:03}-{name}", self.target.folder)
+        return Workplace.make(self._scratch / f"{number:03}-{name}", self.target.folder, self.large)
 
     def plain(self, name: str, asked: Asked) -> tuple[Session, Workplace]:
         """The plain script, left alone."""
@@ -165,7 +200,11 @@ class Runner:
         return self._start(place, words, "plain", 0, asked), place
 
     def session(self, job: Job, kill: Kill | None, asked: Asked) -> Session:
-        """The next session of an interrupted run."""
+        """The next session of an interrupted run.
+
+        Raises:
+            subprocess.TimeoutExpired: it hangs.
+        """
         target = self.target
         number = len(job.sessions) + 1
         store, events = job.place.root / "store", job.place.root / f"events{number}"
@@ -175,8 +214,11 @@ class Runner:
             options = ["--store", str(store), "--job", target.job, "--every", "0", "--max-restarts", "0"]
             options += ["--events", str(events), *target.run_options]
             words = [sys.executable, "-c", _START, "run", *options, *target.words]
-        strike = {"event": kill.event, "signal": int(kill.signal)} if kill else None
-        more = {"strike": strike, "events": str(events), "places": job.places}
+        more: dict[str, Any] = {"events": str(events), "places": job.places}
+        if kill is not None:
+            order = {"event": kill.event, "signal": int(kill.signal), "target": kill.target, "evals": kill.evals}
+            more["blow" if kill.target else "strike"] = order
+        more |= {"controls": not target.everywhere, "fence": str(job.place.root) if target.fenced else None}
         session = self._start(job.place, words, "child", number, asked, **more)
         session.kill = kill
         job.sessions.append(session)
@@ -195,17 +237,19 @@ class Runner:
         script = place.work / target.words[0]
         plan = _PLAN | {
             "role": role,
-            "controls": role == "child",
             "trace": str(place.root / f"trace{number}"),
             "home": os.path.realpath(place.work),
             "roots": [*target.roots] if target.roots else [str(script.resolve().parent)],
             "seed": seed,
             "steps": asked.until_step or target.steps,
             "sample": asked.sample,
+            "closely": asked.closely,
             "dump": asked.dump,
             "dump_checkpoint": asked.dump_checkpoint,
             "until": asked.until,
             "lines": asked.lines,
+            "evals": asked.evals,
+            "read_only": sorted(self.large.originals),
             **more,
         }
         plan_file = place.root / f"plan{number}.json"
@@ -242,7 +286,7 @@ class Runner:
             )
             self._running.add(process.pid)
             try:
-                return process.wait()
+                return process.wait(self._patience_s)
             finally:
                 _end_group(process.pid)
                 process.wait()

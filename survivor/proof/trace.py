@@ -64,23 +64,31 @@ class Trace:
     items: list[Event | Mark] = field(default_factory=list)
     draws: list[tuple[str, int, tuple[str, ...]]] = field(default_factory=list)
     lost: list[int] = field(default_factory=list)  # steps of checkpoints whose place isn't known
+    evals: list[int] = field(default_factory=list)  # events before each call of model.eval(), if they were asked for
 
     @classmethod
     def read(cls, path: Path) -> Trace:
         """Of a file; none for a process that never came to torch."""
-        trace = cls()
-        if not path.exists():
-            return trace
-        for line in path.read_bytes().split(b"\n")[:-1]:
-            trace._add(json.loads(line))
-        return trace
+        return (cls.read_all(path) or [cls()])[-1]
+
+    @classmethod
+    def read_all(cls, path: Path) -> list[Trace]:
+        """One for each process that wrote the file: after an accident another goes on."""
+        traces: list[Trace] = []
+        for line in path.read_bytes().split(b"\n")[:-1] if path.exists() else ():
+            note = json.loads(line)
+            if note["k"] == "P":
+                traces.append(cls())
+            else:
+                traces[-1]._add(note)
+        return traces
 
     def _add(self, line: dict[str, Any]) -> None:
         kind = line["k"]
-        if kind == "P":
-            self.items.clear()  # another process goes on in the same file, after an accident
-        elif kind == "L":
+        if kind == "L":
             self.draws.append((line["file"], line["line"], tuple(line["streams"])))
+        elif kind == "E":
+            self.evals.append(line["i"])
         elif kind == "?":
             self.lost.append(line["step"])
         elif kind in NOUNS:

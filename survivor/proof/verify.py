@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 
-from survivor.errors import EXIT_SAVED, NotResumableError
+from survivor.errors import NotResumableError
 from survivor.proof import compare, hints, points, sources
 from survivor.proof.closer import Closer
 from survivor.proof.compare import Divergence, Reference, stream_key, unused_streams
@@ -23,8 +23,6 @@ from survivor.proof.trace import Mark, State
 from survivor.proof.workplace import Workplace
 
 DEFAULT_KILLS = 6
-#: Share of a plain run's time that walking its state may take before it's walked at fewer steps.
-_WALK_SHARE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +111,10 @@ class Proof:
 
     def _plain(self) -> _Plain | None:
         self._say("the plain script, twice")
-        with ThreadPoolExecutor(min(2, self._options.jobs)) as pool:
-            pending = [pool.submit(self._runner.plain, f"plain{i}", self._asked) for i in (1, 2)]
-            (first, place), (second, other) = (each.result() for each in pending)
+        (first, place), (second, other) = self._two_plain_runs()
+        if self._runner.large.settle():
+            self._say("the plain script, twice more: it writes to large files that it was given")
+            (first, place), (second, other) = self._two_plain_runs()
         for session in (first, second):
             if session.trace.end is None or (session.code != 0 and not session.trace.end.cut):
                 self._fail(f"the plain script ended with code {session.code}", session.err)
@@ -126,11 +125,16 @@ class Proof:
         different, masked = compare.by_itself(first.trace, second.trace)
         if different is not None:
             self._report.outcome, self._report.divergence = "by itself", different
-            closer = Closer(self._runner, self._report)
+            closer = Closer(self._runner, self._report, self._options.sample)
             closer.two_plain_runs(different)
             self._hint(different, itself=True)
             return None
         return self._learned(first, second, masked, (place, other))
+
+    def _two_plain_runs(self) -> list[tuple[Session, Workplace]]:
+        with ThreadPoolExecutor(min(2, self._options.jobs)) as pool:
+            pending = [pool.submit(self._runner.plain, f"plain{i}", self._asked) for i in (1, 2)]
+            return [each.result() for each in pending]
 
     def _learned(
         self, first: Session, second: Session, masked: frozenset[str], places: tuple[Workplace, Workplace]
@@ -197,7 +201,7 @@ class Proof:
         job, different = min(found, key=lambda pair: (pair[1].index, pair[0].number))
         report.divergence = different
         report.outcome = "refused" if different.stage == "refused" else "differs"
-        closer = Closer(self._runner, report)
+        closer = Closer(self._runner, report, self._options.sample, plain.reference.masked)
         closer.interrupted_run(job, different)
         if different.stage != "refused":
             self._hint(different, itself=False)
@@ -225,9 +229,10 @@ class Check:
         trace = session.trace
         if trace.lost:
             return Divergence("lost", step=trace.lost[0])
-        begin, different, leaves = 0, None, 0
+        begin = next((mark.index for mark in trace.marks if mark.kind == "R"), 0)
+        different, leaves = None, 0
         for mark, state in compare.restores(trace):
-            begin, leaves = mark.index, len(state.leaves)
+            leaves = len(state.leaves)
             different = compare.restored(self.saved[mark.step], mark, state) if mark.step in self.saved else None
         if len(self.job.sessions) > 1:
             self._row(begin, leaves, trace.events[-1].index - begin if trace.events else 0, trace.marks)
@@ -257,14 +262,18 @@ class Check:
         end = session.trace.end
         if end is not None and (end.cut or session.code == 0):
             return None
-        expected = None
-        if session.kill is not None:
-            expected = {SIGKILL: -SIGKILL}.get(session.kill.signal, EXIT_SAVED)
-        if session.code == expected:
+        kill = session.kill
+        if kill is not None and session.code in (kill.codes or (session.code,)) and self._came_to(session, kill):
             return None
         stage = "refused" if session.code == NotResumableError.exit_code else "crash"
         last = session.err.strip().splitlines()[-8:]
         return Divergence(stage, found=f"exit code {session.code}", detail=last)
+
+    @staticmethod
+    def _came_to(session: Session, kill: Kill) -> bool:
+        """Whether a session that was to be struck at one exact event did come to it."""
+        reached = max((item.index for item in session.trace.items), default=0)
+        return not kill.target or reached >= kill.event
 
     @staticmethod
     def finished(session: Session) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -17,12 +18,19 @@ _MODULE = frozenset(name for name in torch.nn.Module().__dict__) - {
 #: Attributes that belong to the machinery of torch's own classes, by class.
 _SKIPPED: dict[type, frozenset[str]] = {
     torch.nn.Module: _MODULE,
-    torch.optim.Optimizer: frozenset(
-        name for name in vars(torch.optim.SGD([torch.zeros(1)], lr=0.1)) if "hook" in name or "patch" in name
-    )
-    | {"step", "zero_grad"},
     torch.utils.data.DataLoader: frozenset({"_DataLoader__multiprocessing_context"}),
 }
+
+
+@functools.cache
+def _of_optimizers() -> frozenset[str]:
+    """The same of optimizers, found when the first one is met.
+
+    Not at import: the first optimizer of a process makes torch load torch.compile's modules, half of all its
+    start-up, and a script shall pay for that when it makes one itself.
+    """
+    template = vars(torch.optim.SGD([torch.zeros(1)], lr=0.1))
+    return frozenset(name for name in template if "hook" in name or "patch" in name) | {"step", "zero_grad"}
 
 
 def skipped(value: Any) -> frozenset[str]:
@@ -31,6 +39,8 @@ def skipped(value: Any) -> frozenset[str]:
     for base, names in _SKIPPED.items():
         if isinstance(value, base):
             result |= names
+    if isinstance(value, torch.optim.Optimizer):
+        result |= _of_optimizers()
     return result
 
 
@@ -44,7 +54,7 @@ def new(target: Any) -> dict[str, Any]:
     if isinstance(target, torch.nn.Module):
         made = dict(torch.nn.Module().__dict__)
     elif isinstance(target, torch.optim.Optimizer):
-        left_out = _SKIPPED[torch.optim.Optimizer]
+        left_out = _of_optimizers()
         template = torch.optim.SGD([torch.zeros(1)], lr=0.1)
         made = {k: v for k, v in vars(template).items() if k in left_out and k != "step"}
     elif isinstance(target, torch.utils.data.DataLoader):

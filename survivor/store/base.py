@@ -8,7 +8,7 @@ lock, list in order, or list what was written a moment ago; callers never rely o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,6 +37,32 @@ class Entry:
     name: str
     size_bytes: int
     modified: float | None
+
+
+@dataclass(frozen=True)
+class Headed:
+    """The chunks of a file whose first bytes tell of all the others (their digests), and so are known last.
+
+    It is an iterable of chunks in their order like any other. A store that can write the beginning of a file last
+    takes ``body`` and then ``head``, and so spares reading all the bytes once more.
+
+    Attributes:
+        head_bytes: length of the head.
+        size_bytes: of the whole file.
+        body: all that comes after the head; the memory holds still.
+        head: the head, once ``body`` was taken to its end.
+    """
+
+    head_bytes: int
+    size_bytes: int
+    body: Callable[[], Iterator[Chunk]]
+    head: Callable[[], bytes]
+
+    def __iter__(self) -> Iterator[Chunk]:
+        for _ in self.body():
+            pass
+        yield self.head()
+        yield from self.body()
 
 
 class Store(Protocol):

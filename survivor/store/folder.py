@@ -27,10 +27,9 @@ from pathlib import Path
 from survivor.errors import StoreError
 from survivor.store import mounts
 from survivor.store.base import AbsentError, Chunk, Entry, check_name
+from survivor.store.filling import Filler
 from survivor.store.operations import Operations
 
-_BATCH = 512  # buffers a writev call; the kernel takes 1024
-_WRITE_BYTES = 64 << 20  # bytes a buffer, so that a write to a slow mount returns now and then
 _READ_BYTES = 64 << 20
 _MAPPED_BYTES = 1 << 20  # from here on anonymous memory, which need not be zeroed first
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF}
@@ -57,6 +56,7 @@ class FolderStore:
         self.root = Path(root).expanduser().absolute()
         self._do = operations or Operations()
         self._device: int | None = None
+        self._filler = Filler(self._do)
 
     def describe(self) -> str:
         """Return the folder."""
@@ -68,7 +68,8 @@ class FolderStore:
             # a name of its own, so that two writers of one name never write into one file
             part = _part_name(last)
             with self._removed_on_failure(folder, part):
-                size = self._write_durably(folder, part, chunks)
+                past_cache = self._filler.takes_direct(str(self.root), chunks)
+                size = self._write_durably(folder, part, chunks, past_cache=past_cache)
                 # the final name appears only now that the bytes are on the disk
                 self._do.rename(part, last, folder)
             # and only now does the name outlive a power cut
@@ -102,11 +103,19 @@ class FolderStore:
         except FileExistsError:
             return False
 
-    def _write_durably(self, folder: int, name: str, chunks: Iterable[Chunk]) -> int:
+    def _write_durably(self, folder: int, name: str, chunks: Iterable[Chunk], *, past_cache: bool = False) -> int:
         """Create a file, fill it and make its bytes durable; returns its size."""
-        file = self._do.create(name, folder)
         try:
-            size = self._fill(file, chunks)
+            file = self._do.create(name, folder, direct=True) if past_cache else self._do.create(name, folder)
+        except OSError as error:
+            if not past_cache or error.errno != errno.EINVAL:
+                raise
+            past_cache = self._filler.direct = False
+            with contextlib.suppress(OSError):
+                self._do.unlink(name, folder)  # Linux makes the file and then says that it can't
+            file = self._do.create(name, folder)
+        try:
+            size = self._filler.fill(file, chunks, past_cache=past_cache)
             # a mount that lost data without an error (seen on Drive) shows it in the size
             if (seen := os.fstat(file).st_size) != size:
                 raise OSError(errno.EIO, f"wrote {size} bytes, but the file has {seen}")
@@ -119,33 +128,6 @@ class FolderStore:
         # its error counts: full disks and quotas are reported here on network mounts
         self._do.close(file)
         return size
-
-    def _fill(self, file: int, chunks: Iterable[Chunk]) -> int:
-        """Write all chunks with few calls and without joining them; returns how many bytes."""
-        size = 0
-        batch: list[memoryview] = []
-        for chunk in chunks:
-            view = memoryview(chunk)
-            size += view.nbytes
-            for start in range(0, view.nbytes, _WRITE_BYTES):
-                batch.append(view[start : start + _WRITE_BYTES])
-                if len(batch) == _BATCH:
-                    self._flush(file, batch)
-        self._flush(file, batch)
-        return size
-
-    def _flush(self, file: int, batch: list[memoryview]) -> None:
-        pending = batch[::-1]
-        batch.clear()
-        while pending:
-            window = pending[: -_BATCH - 1 : -1]
-            done = self._do.write(file, window)
-            if done == 0:
-                raise OSError(errno.EIO, "the file takes no more bytes")
-            while pending and done >= pending[-1].nbytes:
-                done -= pending.pop().nbytes
-            if done:
-                pending[-1] = pending[-1][done:]
 
     def get(self, name: str, offset: int = 0, length: int | None = None) -> memoryview:
         """Read a part of a file; see ``Store.get``."""

@@ -7,8 +7,14 @@ folder, so that no step is taken by a path that somebody may have turned into a 
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import fcntl
 import os
 from collections.abc import Sequence
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
 
 
 class Operations:
@@ -23,14 +29,30 @@ class Operations:
         """Make a folder; ``FileExistsError`` if it is there."""
         os.mkdir(name, 0o777, dir_fd=folder)
 
-    def create(self, name: str, folder: int) -> int:
-        """Create a file that must not be there, for writing."""
+    def create(self, name: str, folder: int, *, direct: bool = False) -> int:
+        """Create a file that must not be there, for writing; ``direct`` past the page cache."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.open(name, flags, 0o666, dir_fd=folder)
+        return os.open(name, flags | (os.O_DIRECT if direct else 0), 0o666, dir_fd=folder)
 
     def write(self, file: int, buffers: Sequence[memoryview]) -> int:
         """Write buffers one after the other; returns how many bytes were taken."""
         return os.writev(file, buffers)
+
+    def write_at(self, file: int, data: memoryview, offset: int) -> int:
+        """Write somewhere into the file, from any thread; returns how many bytes were taken."""
+        return os.pwrite(file, data, offset)
+
+    def allocate(self, file: int, size_bytes: int) -> None:
+        """Get the room for a file before it is written; does nothing where the file system can't.
+
+        Not ``os.posix_fallocate``, which then writes zeros.
+        """
+        if _libc.fallocate(file, 0, 0, size_bytes) and (number := ctypes.get_errno()) in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(number, os.strerror(number))
+
+    def end_direct(self, file: int) -> None:
+        """From now on write through the page cache."""
+        fcntl.fcntl(file, fcntl.F_SETFL, fcntl.fcntl(file, fcntl.F_GETFL) & ~os.O_DIRECT)
 
     def sync(self, file: int) -> None:
         """Make what was written (or, for a folder, its names) durable."""

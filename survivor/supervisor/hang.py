@@ -41,7 +41,8 @@ class HangWatch:
     def __init__(self, pid: int, pulse: Pulse, after_s: float | None, clock: Callable[[], float]) -> None:
         self._pid, self._pulse, self._after_s, self._clock = pid, pulse, after_s, clock
         self._count = -1
-        self._since_s = self._cpu_s = self._looked_s = 0.0
+        self._since_s = self._looked_s = 0.0
+        self._cpu: tuple[float, float] | None = None
         self._terminal = after_s is None and sys.stdin is not None and _is_terminal(0)
 
     @property
@@ -55,16 +56,22 @@ class HangWatch:
         # whoever was not looking, because he was stopped himself (Ctrl-Z), can't tell what was missed
         away, self._looked_s = now_s - self._looked_s > _AWAY_FACTOR * self.patience_s, now_s
         if beats.count != self._count or away or _is_stopped(self._pid):
-            self._count, self._since_s, self._cpu_s = beats.count, now_s, _cpu_s(self._pid)
+            self._count, self._since_s, self._cpu = beats.count, now_s, None
             return 0.0
         silence_s = now_s - self._since_s
         if beats.count < _LEARN_BEATS or self._terminal:
             return 0.0
         if self._after_s is not None:
             return silence_s if silence_s > self._after_s else 0.0
+        if self._cpu is None:
+            # only now: finding all the child's processes means reading the whole of /proc
+            if silence_s > _LOOK_S / 2:
+                self._cpu = now_s, _cpu_s(self._pid)
+            return 0.0
         if silence_s <= max(_LEAST_S, _FACTOR * beats.longest_s):
             return 0.0
-        return silence_s if _cpu_s(self._pid) - self._cpu_s < _IDLE * silence_s else 0.0
+        began_s, used_s = self._cpu
+        return silence_s if _cpu_s(self._pid) - used_s < _IDLE * (now_s - began_s) else 0.0
 
 
 def print_stacks(pid: int) -> None:

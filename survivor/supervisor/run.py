@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import asdict, replace
 
 from survivor.channel import Close, Start, Write
 from survivor.errors import EXIT_FINISHED, UsageError
 from survivor.store import absolute
-from survivor.supervisor import events, places, wording
+from survivor.supervisor import events, places, probing, wording
 from survivor.supervisor.console import Console
 from survivor.supervisor.job import OpenJob, open_job
 from survivor.supervisor.options import RunOptions
@@ -17,17 +18,19 @@ from survivor.supervisor.session import Session
 from survivor.supervisor.signals import SignalInbox
 from survivor.supervisor.sources import read_source
 from survivor.supervisor.telling import Teller
-from survivor.supervisor.transcript import Transcript
+from survivor.supervisor.transcript import Transcript, shown_file
 
 
 def run_job(options: RunOptions, *hooks: events.Hook) -> int:
     """Run or continue a job, telling ``hooks`` what happens; returns the exit code of the process.
 
+    The process has nothing to do afterwards but to end: it hears no signal any more.
+
     Raises:
         SurvivorError: the job could not be begun, by the class that says why.
     """
-    # from here to the end of the last record: a signal is never a sudden death
-    with SignalInbox() as inbox:
+    # from here to the end of the process: a signal is never a sudden death
+    with SignalInbox(last=True) as inbox:
         return _run_job(options, inbox, hooks)
 
 
@@ -61,6 +64,7 @@ def open_session(
     Raises:
         SurvivorError: the job could not be begun, by the class that says why.
     """
+    probing.ask(options.store, options.job, inbox)
     place = places.Place()
     for line in place.check(options.store):
         console.warn(line)
@@ -72,7 +76,7 @@ def open_session(
     transcript = Transcript()
     return Session(
         options=options,
-        start=replace(start_message(options, job), output_fd=transcript.fd),
+        start=replace(start_message(options, job), output_fd=transcript.fd, shown=shown_file(options, job)),
         fds=(transcript.fd,),
         transcript=transcript,
         hash_seed=str(job.record.hash_seed),
@@ -156,5 +160,8 @@ def close(verdict: Verdict, session: Session, console: Console) -> None:
     problem = session.close(
         Close(outcome=verdict.kind, reason=reason, exit_code=verdict.exit_code, output=output)
     )
+    if verdict.kind == "finished" and session.start.shown:
+        with contextlib.suppress(OSError):
+            os.unlink(session.start.shown)
     if problem:
         console.warn(f"the end of this session could not be recorded: {problem}")

@@ -232,6 +232,8 @@ class Session:
         run.final = message if message.final else run.final
         if message.wait:
             self._keeper.wait_for(message.seq)
+        if message.final:  # the writer can begin while the child still ends
+            self._keeper.hurry()
         self.tell.snapshot(message)
 
     def _on_persisted(self, message: Persisted) -> None:
@@ -330,12 +332,8 @@ class Session:
             run.cause = wording.hung(silence_s)
             self.tell.warn(f"{self.options.job}: the training process {run.cause}; its stacks:")
             print_stacks(child.pid)
-            self._wait_for_output()
+            time.sleep(_STACKS_S)  # to write them: nothing tells when they have
             child.signal_group(signal.SIGKILL)
-
-    def _wait_for_output(self) -> None:
-        """Give processes a moment to write what was asked of them; nothing tells when they have."""
-        time.sleep(_STACKS_S)
 
     def _wait(self, delay_s: float) -> bool:
         """Wait before a start; False if the session was asked to end before or meanwhile."""

@@ -31,12 +31,17 @@ PAUSE_SIGNALS = (signal.SIGTSTP, signal.SIGCONT)
 class SignalInbox:
     """Collects the signals that arrive while it is entered.
 
+    Args:
+        last: the process ends after it, with an exit code that a late signal must not replace: the signals
+            are ignored from then on.
+
     Attributes:
         wakeup: becomes readable when a signal has come; for a selector.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, last: bool = False) -> None:
         """Make the way by which a handler wakes the loop."""
+        self._last = last
         self.wakeup, self._waker = socket.socketpair()
         for end in (self.wakeup, self._waker):
             end.setblocking(False)
@@ -58,9 +63,9 @@ class SignalInbox:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Put the old handlers back."""
+        """Put the old handlers back, or none where the process ends."""
         for number, old in self._old.items():
-            signal.signal(number, old if old is not None else signal.SIG_DFL)
+            signal.signal(number, signal.SIG_IGN if self._last else old if old is not None else signal.SIG_DFL)
         if threading.current_thread() is threading.main_thread():
             signal.set_wakeup_fd(self._old_wakeup_fd)
         self._old.clear()

@@ -47,6 +47,8 @@ from survivor.supervisor.signals import PAUSE_SIGNALS, STOP_SIGNALS
 _NICENESS = 5
 #: An orphan has its grace period, and a moment more, before it is ended.
 _ORPHAN_EXTRA_S = 5.0
+#: Between attempts to record the end of a session.
+_CLOSING_PAUSES_S = (0.1, 0.2, 0.4, 0.8, 1.6)
 
 
 def main(channel_fd: int) -> None:
@@ -185,13 +187,23 @@ class Writer:
         self._closed = True
         if self._lease is None:
             return Closed()
+        # a store that fails for a moment, as a mounted Drive does, must not hide that a job is finished
+        for pause_s in _CLOSING_PAUSES_S:
+            answer = self._try_to_close(message, self._lease)
+            if not answer.problem:
+                return answer
+            time.sleep(pause_s)
+        return self._try_to_close(message, self._lease)
+
+    def _try_to_close(self, message: Close, held: Lease) -> Closed:
+        """Record the end; what of it was recorded before stays as it is."""
         try:
             record = JobRecord.read(self._repository)
             sessions = SessionRecord.read_all(self._repository)
             mine = next((each for each in sessions if each.number == self._write.session), None)
             if record is None or mine is None:
                 return Closed(problem="its records are gone")
-            job = OpenJob(repository=self._repository, record=record, session=mine, lease=self._lease)
+            job = OpenJob(repository=self._repository, record=record, session=mine, lease=held)
             job.close(message.outcome, message.reason, message.exit_code, message.output)
         except StoreError as error:
             return Closed(problem=str(error))

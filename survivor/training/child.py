@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from survivor.channel import Start
+from survivor.collecting import paused
 from survivor.errors import SurvivorError, UsageError
 from survivor.shield import shield_process, show_stacks_on_demand, unblock
 from survivor.training import carry, early, ending, inputs, output, program, surroundings
@@ -37,7 +38,7 @@ def main(channel_fd: int) -> None:
     link = Link(channel_fd)
     surroundings.set_variables(link.start.environment)
     output.redirect(link.start.out_fd, link.start.err_fd)
-    Output(link.start.output_fd).install(unbuffered=link.start.out_fd >= 0)
+    Output(link.start.output_fd, link.start.shown).install(unbuffered=link.start.out_fd >= 0)
     unblock(link.start.unblock)
     if link.start.hide_hash_seed:
         hide_hash_seed()
@@ -147,7 +148,8 @@ def _root(start: Start) -> Path:
 
 def _begin(link: Link) -> Any:
     """Open the job, read its newest checkpoint, and hand both to a new engine."""
-    from survivor.training.engine import Engine
+    with paused():  # torch comes along
+        from survivor.training.engine import Engine
 
     start = link.start
     storage = Storage(start)

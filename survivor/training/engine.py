@@ -22,6 +22,7 @@ from types import CodeType, FrameType
 from typing import Any, Protocol
 
 from survivor.checkpoint.snapshot import Snapshot
+from survivor.collecting import paused
 from survivor.errors import DivergedError, NotResumableError, SurvivorError
 from survivor.state import generators, loaders, progress
 from survivor.state.encode import Encoder
@@ -194,7 +195,7 @@ class Engine:
 
     def due(self, site: Site, now: float) -> bool:
         """Whether a checkpoint is wanted at a head of ``site``; a proof's tracer decides in its place."""
-        return now >= self._due and now >= site.retry_at
+        return (now >= self._due or self.stopping) and now >= site.retry_at
 
     def resumed(self) -> None:
         """The replay is over; the script trains on."""
@@ -352,6 +353,7 @@ class Engine:
         if not record.site.trains:
             self._unknown_levels_s += self.clock() - now
 
+    @paused()
     def _capture(self, record: Record, chain: list[Record], result: Any = None) -> Capture | None:
         """The state at this head, or ``None`` where it can't be read."""
         begin = self.clock()
@@ -376,6 +378,7 @@ class Engine:
         self._capture_cost_s = max(self.clock() - begin, 0.7 * self._capture_cost_s)
         return taken
 
+    @paused()
     def _safe_point(self, record: Record, now: float) -> Capture | None:
         """Save here if it can be done; the next head is tried otherwise."""
         chain = self.hooks.chain(record.frame)
@@ -390,8 +393,10 @@ class Engine:
             self.plan.postponed(blocked or self.graphs.why, since=now - self._due)
             return None
         snapshot, best = self.assembly.at_head(chain, taken.level), self.metrics.take_improved()
-        self.link.save(snapshot, final=self._stop_reason is not None, needed=best)
-        if self._stop_reason is not None:
+        # looked at once: a wish to stop that comes while this is being saved is for the next safe point
+        stopping = self.stopping
+        self.link.save(snapshot, final=stopping, needed=best)
+        if stopping:
             self.link.leave()
         end = self.clock()
         cost = end - now

@@ -79,6 +79,8 @@ class Files:
         self._saved: dict[str, Any] = {}
         self._blobs: Mapping[str, Blob] = {}
         self._folder: str | None = None  # of the shadow files; set during a replay only
+        self._inside = ""  # what lies elsewhere is written to shadow files for good
+        self._kept_folder = ""
         self._real_mkdir = os.mkdir
         self._real_save = torch.save
         self.made_folder: Callable[[], None] = lambda: None
@@ -93,6 +95,10 @@ class Files:
             setattr(os, name, self._kept_from(getattr(os, name)))
         shutil.rmtree = self._kept_from(shutil.rmtree)
         shutil.move = self._kept_from(shutil.move)
+
+    def keep_inside(self, folder: str) -> None:
+        """Write nothing outside of a folder, now or later: this process checks a checkpoint of a job that runs."""
+        self._inside = folder.rstrip(os.sep) + os.sep
 
     # --- for checkpoints ------------------------------------------------------------------------
 
@@ -142,9 +148,12 @@ class Files:
         self._blobs = {}
         for reference, path, mode in self._replayed:
             file = reference()
-            if file is not None and not file.closed:
+            if file is not None and not file.closed and not self._is_shadowed(path):
                 self._switch(file, path, mode)
         self._replayed.clear()
+        if self._inside:  # the process ends soon, and its temporary folder goes with it
+            self._kept_folder = folder
+            return
         self._shadows.clear()
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -195,7 +204,7 @@ class Files:
             return self._open_to_read(found, mode, args, kwargs, sys._getframe(1))
         if path is None:
             return _real_open(file, mode, *args, **kwargs)
-        if self._folder is not None:
+        if self._is_shadowed(path):
             shadow = self._shadow(path, keep="w" not in mode and "x" not in mode)
             opened = _real_open(shadow, mode.replace("x", "w"), *args, **kwargs)
             self._replayed.append((reference_to(opened), path, mode))
@@ -227,10 +236,10 @@ class Files:
                 stream.truncate(length)
 
     def _shadow(self, path: str, *, keep: bool) -> str:
-        assert self._folder is not None
+        folder = self._folder or self._kept_folder
         shadow = self._shadows.get(path)
         if shadow is None:
-            shadow = os.path.join(self._folder, f"{len(self._shadows)}-{os.path.basename(path)}")
+            shadow = os.path.join(folder, f"{len(self._shadows)}-{os.path.basename(path)}")
             if keep and os.path.isfile(path):
                 shutil.copyfile(path, shadow)
             self._shadows[path] = shadow  # from now on a read finds it: not before it is filled
@@ -255,19 +264,17 @@ class Files:
         return path in self._to_be_made or (later and path not in self._made)
 
     def _save(self, obj: Any, f: Any, *args: Any, **kwargs: Any) -> None:
-        if self._folder is not None and isinstance(f, (str, os.PathLike)):
-            path = self._minded(f, sys._getframe(1))
-            if path is not None:
-                f = self._shadow(path, keep=False)
-        elif isinstance(f, (str, os.PathLike)) and os.getpid() == self._pid:  # C code opens it
-            path = self._minded(f, sys._getframe(1))
-            if path is not None:
-                self._written[path] = None
+        path = self._minded(f, sys._getframe(1)) if self._folder is not None or os.getpid() == self._pid else None
+        if path is not None and self._is_shadowed(path):
+            f = self._shadow(path, keep=False)
+        elif path is not None:  # C code opens it
+            self._written[path] = None
         self._real_save(obj, f, *args, **kwargs)
 
     def _kept_from(self, original: Any) -> Any:
         def guarded(path: Any, *args: Any, **kwargs: Any) -> Any:
-            if self._folder is not None and self._minded(path, sys._getframe(1)) is not None:
+            minded = self._minded(path, sys._getframe(1)) if self._folder is not None or self._inside else None
+            if minded is not None and self._is_shadowed(minded):
                 return args[0] if original.__name__ == "move" else None
             result = original(path, *args, **kwargs)
             if original.__name__ in ("rename", "replace", "move") and args and os.getpid() == self._pid:
@@ -284,6 +291,10 @@ class Files:
             before, now = os.path.abspath(os.fsdecode(old)), os.path.abspath(os.fsdecode(new))
             if before in self._written:
                 self._written[now] = self._written.pop(before)
+
+    def _is_shadowed(self, path: str) -> bool:
+        """Whether what is written to a path goes to a shadow file."""
+        return self._folder is not None or not path.startswith(self._inside)
 
     def _minded(self, file: Any, frame: Any) -> str | None:
         if not isinstance(file, (str, os.PathLike)) or not isinstance(os.fspath(file), str):

@@ -35,6 +35,7 @@ from typing import Any
 from survivor.checkpoint import transcript
 from survivor.checkpoint.snapshot import Blob, Snapshot
 from survivor.training import attachments
+from survivor.training.shown import Shown
 
 _LOWEST_FD = 200
 MOST_BYTES = 32 << 20
@@ -54,9 +55,10 @@ class Output:
 
     Args:
         fd: a memory file that the supervisor made; -1 keeps the transcript in this process only.
+        shown: file that knows what a terminal has shown before; "" dims nothing.
     """
 
-    def __init__(self, fd: int = -1) -> None:
+    def __init__(self, fd: int = -1, shown: str = "") -> None:
         if fd >= 0:
             self._fd = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _LOWEST_FD)
             os.close(fd)
@@ -65,6 +67,10 @@ class Output:
         # several processes write: each write goes to the end, whoever writes it
         fcntl.fcntl(self._fd, fcntl.F_SETFL, os.O_APPEND)
         os.ftruncate(self._fd, 0)
+        self._shown: Shown | None = None
+        if shown and os.isatty(1):
+            with contextlib.suppress(OSError):
+                self._shown = Shown(shown)
         self._silent = mmap.mmap(-1, 1)  # shared with forks: a loader worker may outlive the replay
 
     def install(self, *, unbuffered: bool = False) -> None:
@@ -132,6 +138,13 @@ class Output:
         size = os.fstat(self._fd).st_size
         if size < MOST_BYTES:
             _write(self._fd, data if size + len(data) < MOST_BYTES else _CUT.ljust(MOST_BYTES - size))
+        if self._shown is not None:
+            self._shown.note(size + len(data))
+
+    def for_screen(self, data: memoryview) -> list[bytes | memoryview] | None:
+        """What to write in place of ``data``; ``None`` for just that."""
+        size = os.fstat(self._fd).st_size
+        return self._shown.parts(data, size) if self._shown is not None and size < MOST_BYTES else None
 
 
 def redirect(out_fd: int, err_fd: int) -> None:
@@ -172,10 +185,20 @@ class _Noting(_Forgiving):
         view = memoryview(data).cast("B")
         if self._output.is_silent:
             return len(view)
+        parts = self._output.for_screen(view)
+        if parts is not None:
+            for part in parts:
+                self._all(memoryview(part))
+            self._output.note(view)
+            return len(view)
         written = super().write(view)
         if written:
             self._output.note(view[:written])
         return written
+
+    def _all(self, part: memoryview) -> None:
+        while part:
+            part = part[super().write(part) :]
 
 
 def _write(fd: int, data: bytes | memoryview) -> None:

@@ -46,7 +46,7 @@ class Storage:
         checkpoint = self._repository.newest(load=True)
         for problem in self._repository.problems:
             warn(str(problem))
-        if checkpoint is None and self._repository.problems:
+        if checkpoint is None and not all(problem.harmless for problem in self._repository.problems):
             raise StoreError(
                 "the job has checkpoints, but none of them is whole",
                 advice=f"look at it with: survivor check {self._start.job}; or start over with --fresh",

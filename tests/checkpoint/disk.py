@@ -40,8 +40,8 @@ class Recording(Operations):
         super().make_folder(name, folder)
         self.note("mkdir", f"{place_of(folder)}/{name}")
 
-    def create(self, name, folder):
-        file = super().create(name, folder)
+    def create(self, name, folder, *, direct=False):
+        file = super().create(name, folder, direct=direct)
         self._files += 1
         self._open[file] = self._files
         self.note("create", f"{place_of(folder)}/{name}", self._files)
@@ -50,6 +50,11 @@ class Recording(Operations):
     def write(self, file, buffers):
         done = super().write(file, buffers)
         self.note("write", self._open[file], b"".join(map(bytes, buffers))[:done])
+        return done
+
+    def write_at(self, file, data, offset):
+        done = super().write_at(file, data, offset)
+        self.note("write", self._open[file], bytes(data[:done]), offset)
         return done
 
     def sync(self, file):
@@ -86,15 +91,15 @@ class Counting(Operations):
         raise NotImplementedError
 
     def _struck(name):
-        def operation(self, *args):
+        def operation(self, *args, **options):
             self.count += 1
             self.strike()
-            return getattr(Operations, name)(self, *args)
+            return getattr(Operations, name)(self, *args, **options)
 
         return operation
 
     open_folder, make_folder, create, sync = map(_struck, ("open_folder", "make_folder", "create", "sync"))
-    rename, link, unlink, close = map(_struck, ("rename", "link", "unlink", "close"))
+    rename, link, unlink, close, allocate = map(_struck, ("rename", "link", "unlink", "close", "allocate"))
 
     def write(self, file, buffers):
         self.count += 1
@@ -105,6 +110,15 @@ class Counting(Operations):
             os.writev(file, [buffers[0][: len(buffers[0]) // 2]])
             raise
         return super().write(file, buffers)
+
+    def write_at(self, file, data, offset):
+        self.count += 1
+        try:
+            self.strike()
+        except OSError:
+            os.pwrite(file, data[: len(data) // 8192 * 4096], offset)
+            raise
+        return super().write_at(file, data, offset)
 
 
 class Failing(Counting):
@@ -146,6 +160,13 @@ class Killing(Counting):
             os.writev(file, [buffers[0][: len(buffers[0]) // 2]])
             os.kill(os.getpid(), signal.SIGKILL)
         return super().write(file, buffers)
+
+    def write_at(self, file, data, offset):
+        self.writes += 1
+        if self.writes == self.number and self.torn:
+            os.pwrite(file, data[: len(data) // 8192 * 4096], offset)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().write_at(file, data, offset)
 
 
 class Image:

@@ -57,7 +57,8 @@ def recorded(folder: Path, fault: str = "") -> Iterator[tuple[Path, list[tuple]]
     Args:
         folder: gets ``source``, where the files are, and ``mount``; ``source`` may be there already.
         fault: ``"ENOSPC 12 once"``, ``"ESTALE 3 forever"``, ``"hang 30 7.5"``: the 12th operation fails, all
-            from the 3rd on fail, the 30th takes 7.5 seconds.
+            from the 3rd on fail, the 30th takes 7.5 seconds. ``"hold 1 /path"``: each takes as long as that file
+            is there.
 
     Raises:
         OSError: it could not be mounted, as in a container without the right to.
@@ -71,7 +72,7 @@ def recorded(folder: Path, fault: str = "") -> Iterator[tuple[Path, list[tuple]]
     events: list[tuple] = []
     try:
         if not server.stdout or server.stdout.readline() != "ready\n" or not _is_up(mount, server):
-            raise OSError(errno.ENODEV, f"no FUSE mount: {server.communicate(timeout=10)[1][-300:]}")
+            raise OSError(errno.ENODEV, f"no FUSE mount: {server.communicate(timeout=60)[1][-300:]}")
         yield mount, events
     finally:
         for name in ("fusermount3", "fusermount"):
@@ -80,7 +81,7 @@ def recorded(folder: Path, fault: str = "") -> Iterator[tuple[Path, list[tuple]]
                 subprocess.run([name, "-u", "-z", mount], check=False, capture_output=True)
                 break
         try:
-            server.wait(timeout=10)
+            server.wait(timeout=60)
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
@@ -115,6 +116,10 @@ class Fault:
     def strike(self, note: Callable[..., None], name: str) -> None:
         """Called before each operation; raises ``OSError``, or takes its time."""
         self._count += 1
+        if self._kind == "hold":
+            while os.path.exists(self._mode):
+                time.sleep(0.02)
+            return
         if not self._kind or self._count < self._number or (self._count > self._number and self._mode != "forever"):
             return
         note("fault", self._count, self._kind, name)

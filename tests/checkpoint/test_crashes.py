@@ -98,6 +98,32 @@ def test_every_kill_and_power_cut_leaves_a_folder_that_is_read_right(ram, commit
     assert count > least
 
 
+@pytest.fixture
+def past_the_cache(monkeypatch):
+    """Files of every size are written past the page cache, head last, where the disk takes that."""
+    monkeypatch.setattr("survivor.store.direct.LEAST_BYTES", 1)
+    monkeypatch.setattr("survivor.checkpoint.pack._PAGES_FROM_BYTES", 1)
+    monkeypatch.setattr("survivor.checkpoint.writing._LATE_BYTES", 1)
+    monkeypatch.setattr("survivor.store.mounts.kind_of", lambda *_: "ext4")
+
+
+def test_every_kill_and_power_cut_is_survived_by_files_whose_head_is_written_last(tmp_path, past_the_cache):
+    log = recorded(tmp_path, commits=2)
+    count = 0
+    for state, acknowledged, _ in distinct_states(log, str(tmp_path), 4):
+        count += 1
+        judge(Image(state), acknowledged)
+    assert count > 300
+
+
+@pytest.mark.parametrize("forgotten", ["sync", "syncdir"])
+def test_the_enumeration_finds_a_forgotten_sync_of_such_files(tmp_path, past_the_cache, forgotten):
+    log = recorded(tmp_path, Careless(forgotten), commits=2)
+    with pytest.raises(AssertionError, match="was acknowledged"):
+        for state, acknowledged, _ in distinct_states(log, str(tmp_path), 4):
+            judge(Image(state), acknowledged)
+
+
 class Careless(Recording):
     """What the log of a writer looks like that leaves out one step of the recipe."""
 

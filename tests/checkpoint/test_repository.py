@@ -325,3 +325,24 @@ def test_a_taken_over_holder_writes_nothing(repository):
         repository.commit(snapshot(2), session=1, token=first.token)
     assert files(repository.store.root) == before
     again(repository).commit(snapshot(3), session=2, token=second.token)
+
+
+def test_large_tensors_that_change_are_hashed_as_they_are_written_and_those_that_stop_are_stored_once(tmp_path):
+    size, repository = 3 << 20, Repository(FolderStore(tmp_path), "job")
+    small = content("small", 100)
+    for step in range(1, 7):
+        large = content(f"large {min(step, 4)}", size)
+        info = repository.commit(snapshot(step, {"large": large, "small": small}), session=1, token=1)
+        # in the first step after it has stopped it is still written; from then on it is known
+        assert (info.new_bytes >= size) == (step <= 5)
+        assert_exact(Repository(FolderStore(tmp_path), "job").newest())
+
+
+def test_a_large_frozen_base_is_not_written_again_by_the_second_commit(tmp_path):
+    size, repository = 3 << 20, Repository(FolderStore(tmp_path), "job")
+    base = content("base", size)
+    written = [
+        repository.commit(snapshot(step, {"base": base, "head": content(f"{step}", 100)}), session=1, token=1).new_bytes
+        for step in range(1, 4)
+    ]
+    assert written[0] >= size and max(written[1:]) < size

@@ -14,7 +14,7 @@ from survivor.cli.run import Share, Span
 
 def survivor(*words):
     return subprocess.run(
-        [sys.executable, *words], capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL
+        [sys.executable, *words], capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
     )
 
 

@@ -2,14 +2,31 @@
 
 A view is an ordinary folder. `upload` brings its changes into the cloud: in any order, late, cut short at the
 end, or not at all. `download` shows the cloud in a view: a file may be hidden for the moment. Where two views have
-made one name, the cloud keeps both, the later one as ``name (1)``, as Drive does. What a test can't reach this
-way, errors such as ENOTCONN in the middle of a run, is tried in tests/checkpoint/test_nth_fault.py.
+made one name, the cloud keeps both, the later one as ``name (1)``, as Drive does. Where FUSE is usable `a_drive` gives
+a live file system in its place (`drivefs`), which does all that by itself while a job runs, and fails now and then.
 """
 
+import contextlib
 import os
 import random
 import shutil
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "checkpoint"))
+
+import recorder
+from drivefs import LiveDrive
+
+
+@contextlib.contextmanager
+def a_drive(folder, seed=0, **settings):
+    """A live Drive where one can be mounted, folders in its place elsewhere."""
+    if recorder.why_not():
+        yield Drive(folder, seed)
+        return
+    with LiveDrive(folder, seed, **settings) as drive:
+        yield drive
 
 
 class Drive:

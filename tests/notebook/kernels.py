@@ -6,7 +6,7 @@ import time
 
 from jupyter_client.manager import KernelManager
 
-PATIENCE_S = 90.0
+PATIENCE_S = 180.0
 
 
 class Kernel:

@@ -95,6 +95,23 @@ for step in range(1000):
 """
 
 
+BESIDE = LOOP.format(first="from pathlib import Path", second="log = open(Path(__file__).parent / 'log.txt', 'a')").replace(
+    "    import time", "    print(step, file=log, flush=True)\n    import time"
+)
+
+
+@pytest.mark.slow
+def test_a_check_leaves_alone_what_the_job_writes_beside_its_script(tmp_path):
+    elsewhere, here = tmp_path / "elsewhere", tmp_path / "here"
+    elsewhere.mkdir(), here.mkdir()
+    script = elsewhere / "train.py"
+    script.write_text(BESIDE)
+    done = survivor("run", "--every", "1", "--overhead", "100%", "--check-resume", "1", str(script), cwd=here)
+    assert done.returncode == 0, done.stderr
+    assert "restored in a second process, and equal for a step" in done.stderr, done.stderr
+    assert (elsewhere / "log.txt").read_text().split() == [str(i) for i in range(999)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("faulty", [False, True])
 def test_checkpoints_are_checked_while_the_job_trains(faulty, tmp_path):

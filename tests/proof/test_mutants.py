@@ -1,7 +1,15 @@
 """Survivor is mutated, one piece of restored state at a time: the proof must see each."""
 
+import os
+import sys
+from pathlib import Path
+
 import pytest
-from mutating import Bench
+from mutating import MUTANTS, Bench
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import twin
 
 #: The others are slow ones.
 QUICK = ("torch_stream", "optimizer_states_swapped")
@@ -44,3 +52,12 @@ def test_what_a_mutant_leaves_out_is_missed(bench, mutant):
 def test_what_a_mutant_leaves_out_of_the_seeds_is_missed(unseeded, mutant):
     assert unseeded.try_out(None) == ""
     assert unseeded.try_out(mutant) != ""
+
+
+@pytest.mark.parametrize("mutant", ["numpy_stream", "torch_stream"])
+def test_a_twin_run_of_our_own_tests_misses_it_as_well(mutant, monkeypatch):
+    twin.plain_run("everywhere_rng.py")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(MUTANTS), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    monkeypatch.setenv("SURVIVOR_MUTANT", mutant)
+    with pytest.raises(AssertionError, match="does NOT resume exactly"):
+        twin.twin("everywhere_rng.py", "S9 TERM")

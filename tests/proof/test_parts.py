@@ -1,7 +1,10 @@
 """Parts of a proof that need no process."""
 
 import base64
+import io
 import itertools
+import os
+import pickle
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
@@ -9,12 +12,13 @@ import numpy as np
 import pytest
 
 from survivor.errors import UsageError
-from survivor.proof import hints, points, sources
+from survivor.proof import hints, points, saved, sources
 from survivor.proof.compare import Divergence
-from survivor.proof.printed import Printed
+from survivor.proof.printed import Files, Printed
+from survivor.proof.runs import Asked, Runner, Target
 from survivor.proof.trace import Event
 from survivor.proof.values import describe
-from survivor.proof.workplace import Workplace
+from survivor.proof.workplace import Large, Workplace
 
 
 def kept(array, dtype=None):
@@ -187,7 +191,7 @@ def test_a_run_has_a_copy_of_the_folder_and_leaves_the_original_alone(tmp_path):
     (place.work / "train.py").write_text("2")
     (place.work / "new.txt").write_text("3")
     assert (source / "train.py").read_text() == "1"
-    assert set(place.written()) == {"new.txt"}
+    assert set(place.written()) == {"new.txt", "train.py"}
 
 
 def test_a_run_inside_the_folder_is_not_copied_into_itself(tmp_path):
@@ -195,3 +199,88 @@ def test_a_run_inside_the_folder_is_not_copied_into_itself(tmp_path):
     place = Workplace.make(tmp_path / "runs" / "1", tmp_path)
     assert not (place.work / "runs" / "1" / "work").exists()
     assert Path(place.work / "train.py").is_file()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A working folder with a large file in it."""
+    source = tmp_path / "folder"
+    source.mkdir()
+    (source / "data.bin").write_bytes(bytes(3 << 20))
+    return source
+
+
+def test_what_a_run_writes_to_a_large_file_does_not_reach_the_user_s(folder, tmp_path):
+    large = Large(tmp_path / "large")
+    first = Workplace.make(tmp_path / "1", folder, large)
+    assert not large.settle()
+    with (first.work / "data.bin").open("r+b") as file:
+        file.write(b"changed")
+    assert (folder / "data.bin").read_bytes() == bytes(3 << 20)
+    # from then on each run has a copy of its own, as it was in the beginning
+    assert large.settle() and not large.settle()
+    second = Workplace.make(tmp_path / "2", folder, large)
+    assert not (second.work / "data.bin").is_symlink()
+    assert (second.work / "data.bin").read_bytes() == bytes(3 << 20)
+    with (second.work / "data.bin").open("ab") as file:
+        file.write(b"more")
+    assert set(second.written()) == {"data.bin"}
+
+
+@pytest.mark.parametrize("line", ["open('data.bin', 'ab')", "import os; os.open('data.bin', os.O_RDWR)", "import os; os.truncate('data.bin', 0)"])
+def test_a_file_that_is_too_large_to_be_copied_can_only_be_read(line, folder, tmp_path):
+    (folder / "train.py").write_text(f"print(len(open('data.bin', 'rb').read()))\n{line}\n")
+    runner = Runner(Target(words=("train.py",), folder=folder), tmp_path / "runs")
+    runner.large = Large(tmp_path / "large", most_bytes=1 << 20)
+    session, _ = runner.plain("plain", Asked())
+    assert session.out == f"{3 << 20}\n"
+    assert session.code == 1 and "is your own file, too large to be copied" in session.err
+    assert (folder / "data.bin").read_bytes() == bytes(3 << 20)
+
+
+def test_a_pickle_is_the_same_whichever_of_its_equal_strings_are_one_object():
+    word = "".join(["mo", "mentum"])
+    one, two = pickle.dumps([word, word]), pickle.dumps([word, "".join(["mo", "mentum"])])
+    assert one != two and saved.same(one, two)
+    assert not saved.same(one, pickle.dumps([word, "lr"]))
+    assert not saved.same(pickle.dumps([0.0]), pickle.dumps([-0.0]))
+    assert not saved.same(pickle.dumps([1]), pickle.dumps([True]))
+
+
+def test_a_saved_model_is_compared_by_its_bits():
+    import torch
+
+    def written(value, name="a"):
+        file = io.BytesIO()
+        torch.save({"name": name, "value": value, "again": [value]}, file)
+        return file.getvalue()
+
+    a = torch.arange(4.0)
+    assert saved.same(written(a), written(a.clone()))
+    assert not saved.same(written(a), written(torch.nextafter(a, a + 1)))
+    assert not saved.same(written(a), written(a.to(torch.int32)))
+    assert not saved.same(written(a), written(a.reshape(2, 2)))
+    assert not saved.same(written(a), written(a, "b"))
+
+
+def test_nothing_that_a_pickle_names_is_run(tmp_path):
+    class Hostile:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "made"),)
+
+    data = pickle.dumps(Hostile())
+    assert saved.same(data, data + b"")
+    assert not saved.same(data, b"\x80not a pickle")
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_file_that_the_plain_script_does_not_write_is_a_difference(tmp_path):
+    source = tmp_path / "folder"
+    source.mkdir()
+    first, second, third = (Workplace.make(tmp_path / name, source) for name in "123")
+    for place, stamp in ((first, 20260101), (second, 20260102), (third, 20260103)):
+        (place.work / f"log-{stamp}.txt").write_text("a")
+    files = Files.learn(first, second)
+    assert files.compare(third) is None
+    (third.work / "more.txt").write_text("b")
+    assert files.compare(third).kind == "more.txt"

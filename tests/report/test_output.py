@@ -1,7 +1,9 @@
 """``survivor log``: the whole job's output as one text, and standard output left as it was."""
 
+import contextlib
 import os
 import pty
+import re
 import signal
 import sys
 
@@ -122,6 +124,62 @@ def test_a_terminal_stays_a_terminal(work):
     assert log(work).decode().splitlines() == shown.splitlines()
 
 
+STRIKE = (
+    "import os\n"
+    "for i in steps(7):\n"
+    "    print('line', i, flush=True)\n"
+    "    if str(i) == os.environ.get('STRIKE'):\n"
+    "        os.kill(os.getpid(), 9)\n"
+)
+
+
+def on_terminal(work, script, **variables):
+    """What a terminal is sent by a session that writes to it."""
+    ours, theirs = pty.openpty()
+    env = {"TERM": "xterm", "NO_COLOR": "", "TMPDIR": str(work.folder), **variables}
+    try:
+        run = work.start("--every", "0", "--max-restarts", "0", script, stdout=theirs, env=env)
+        os.close(theirs)
+        found = b""
+        with contextlib.suppress(OSError):  # the last writer has closed it
+            while data := os.read(ours, 4096):
+                found += data
+        return run.process.wait(), found.decode().replace("\r\n", "\n"), run.process.stderr.read()
+    finally:
+        os.close(ours)
+
+
+def lines(first, last):
+    return "".join(f"line {i}\n" for i in range(first, last + 1))
+
+
+def test_what_was_shown_before_is_dimmed_on_a_terminal_and_plain_in_the_log(work):
+    script = work.write(STRIKE)
+    code, shown, err = on_terminal(work, script, STRIKE="4")
+    assert code != 0 and shown == lines(0, 4), err
+    code, shown, err = on_terminal(work, script)
+    assert code == 0, err
+    dimmed = r"\x1b\[2m([^\x1b]*)\x1b\[22m"
+    again, rest = "".join(re.findall(dimmed, shown)), re.sub(dimmed, "", shown)
+    assert again and lines(0, 4).endswith(again) and rest == lines(5, 6)
+    assert log(work).decode() == lines(0, 6)
+
+
+@pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_nothing_is_dimmed_where_colours_are_not_wanted(work, variables):
+    script = work.write(STRIKE)
+    on_terminal(work, script, STRIKE="4")
+    code, shown, err = on_terminal(work, script, **variables)
+    assert code == 0 and "\x1b" not in shown and shown.endswith(lines(4, 6)), err
+
+
+def test_nothing_is_dimmed_in_a_pipe(work):
+    script = work.write(STRIKE)
+    on_terminal(work, script, STRIKE="4")
+    code, out, err = work.run("--every", "0", script, env={"TERM": "xterm", "TMPDIR": str(work.folder)})
+    assert code == 0 and "\x1b" not in out and out.endswith(lines(4, 6)), err
+
+
 def test_output_beyond_the_limit_is_shown_but_not_kept(work):
     code = (
         "import survivor.training.output as output, os, sys\n"
@@ -135,6 +193,20 @@ def test_output_beyond_the_limit_is_shown_but_not_kept(work):
     done = work.python("-c", code)
     assert len(done.stdout) == 900
     assert "transcript ends here" in done.stderr
+
+
+def test_a_log_of_very_many_lines_is_whole(work):
+    script = work.write(
+        "import os\n"
+        "for i in steps(4):\n"
+        "    print('\\n'.join(f'line {i} {n}' for n in range(60000)), flush=True)\n"
+        "    if i == 2 and os.environ.get('STRIKE'):\n"
+        "        os.kill(os.getpid(), 9)\n"
+    )
+    work.run("--every", "0", "--max-restarts", "0", script, env={"STRIKE": "1"})
+    code, _, err = work.run("--every", "0", script)
+    assert code == 0, err
+    assert log(work).decode().splitlines() == [f"line {i} {n}" for i in range(4) for n in range(60000)]
 
 
 def test_a_job_that_printed_nothing_has_an_empty_log(work):

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -66,3 +67,49 @@ def test_another_session_is_refused_in_a_bucket(bucket, tmp_path):
     assert "is being run by session 1" in told and "--take-over" in told
     lease.release()
     assert "no job 'best'" in survivor(tmp_path, "inspect", "--store", bucket, "best", code=2)
+
+
+TRAIN = """\
+import os
+import time
+import torch
+torch.manual_seed(0)
+model = torch.nn.Linear(4, 1)
+optimizer = torch.optim.Adam(model.parameters())
+for i in range(int(os.environ.get("STEPS", "12"))):
+    loss = model(torch.randn(8, 4)).square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    print(i, loss.item().hex(), flush=True)
+    time.sleep(float(os.environ.get("PACE", "0")))
+    if i == 7 and os.environ.get("STRIKE"):
+        os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_job_in_a_bucket_is_looked_at_and_gone_on_with_by_its_url_alone(bucket, tmp_path, monkeypatch):
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir(), second.mkdir()
+    (first / "train.py").write_text(TRAIN)
+    plain = subprocess.run([sys.executable, "train.py"], cwd=first, check=True, capture_output=True, text=True).stdout
+    monkeypatch.setenv("STRIKE", "1")
+    survivor(first, "run", "--store", bucket, "--every", 0, "--max-restarts", 0, "train.py", code=7)
+    monkeypatch.delenv("STRIKE")
+    shutil.rmtree(first)
+    told = survivor(second, "status", bucket)
+    assert "newest checkpoint: i 7" in told and f"survivor resume {bucket}/train" in told
+    assert survivor(second, "log", "--store", bucket, "train") == "".join(plain.splitlines(keepends=True)[:7])
+    assert "continuing at i 7" in survivor(second, "resume", "--yes", f"{bucket}/train")
+    assert survivor(second, "log", "--store", bucket, "train") == plain
+    assert "finished" in survivor(second, "status", bucket)
+
+
+@pytest.mark.slow
+def test_checkpoints_in_a_bucket_are_checked_while_the_job_trains(bucket, tmp_path, monkeypatch):
+    monkeypatch.setenv("STEPS", "600")
+    monkeypatch.setenv("PACE", "0.05")
+    (tmp_path / "train.py").write_text(TRAIN)
+    words = ["--every", 1, "--overhead", "100%", "--check-resume", 1, "train.py"]
+    told = survivor(tmp_path, "run", "--store", bucket, *words)
+    assert "restored in a second process, and equal for a step" in told and "NOT equal" not in told

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 FAKES = Path(__file__).parent / "fakes"
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 
 COUNT = """\
 import sys, time
@@ -76,9 +76,8 @@ class Workplace:
             cwd=self.folder,
             env={**clean_environment(), **dict(env)},
             text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            **{"stdin": subprocess.DEVNULL, "start_new_session": True, **popen},
+            start_new_session=True,
+            **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **popen},
         )
         self.running.append(Running(process, self.folder))
         return self.running[-1]
@@ -105,7 +104,7 @@ class Workplace:
                 if event["event"] == "started":
                     with contextlib.suppress(ProcessLookupError, PermissionError):
                         os.killpg(event["pid"], signal.SIGKILL)
-            for stream in (run.process.stdout, run.process.stderr):
+            for stream in filter(None, (run.process.stdout, run.process.stderr)):
                 stream.close()
 
 

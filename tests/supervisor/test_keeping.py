@@ -101,7 +101,7 @@ def test_a_supervisor_that_is_killed_leaves_no_process(work):
     writer_of(run)
     processes = all_of(run)
     run.send(signal.SIGKILL)
-    _, alive = psutil.wait_procs(processes[:-1], timeout=20)
+    _, alive = psutil.wait_procs(processes[:-1], timeout=120)
     assert not alive
 
 
@@ -114,7 +114,7 @@ def test_an_orphan_that_nothing_can_wake_is_ended_by_the_writer(work):
     processes = all_of(run)
     os.kill(run.child_pid(), signal.SIGSTOP)
     run.send(signal.SIGKILL)
-    _, alive = psutil.wait_procs(processes[:-1], timeout=20)
+    _, alive = psutil.wait_procs(processes[:-1], timeout=120)
     assert not alive
 
 

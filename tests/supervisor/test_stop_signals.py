@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from supervising import COUNT, is_gone, wait_for
@@ -34,6 +35,27 @@ def test_a_signal_to_the_whole_group_of_the_child_does_not_reach_the_training(wo
         os.killpg(run.child_pid(), getattr(signal, name))
     code, out, _err = run.end()
     assert (code, out.split()) == (0, [*map(str, range(4, 40)), "done"])
+
+
+AT_THE_END = """\
+import os, signal
+class Last:
+    kill, process, numbers = staticmethod(os.kill), os.getpid(), {numbers}
+    def __del__(self):
+        for number in self.numbers:
+            self.kill(self.process, number)
+last = Last()
+for i in steps(3):
+    print(i, flush=True)
+"""
+
+
+def test_a_signal_while_python_takes_itself_apart_does_not_undo_the_end(work):
+    numbers = [int(getattr(signal, name)) for name in STOPS]
+    script = work.write(AT_THE_END.replace("{numbers}", str(numbers)))
+    code, out, err = work.run(script)
+    assert (code, out.split()) == (0, ["0", "1", "2"]), err
+    assert [event["event"] for event in work.running[-1].events()].count("started") == 1
 
 
 def test_a_signal_to_every_process_at_once_saves_once(work):
@@ -161,8 +183,16 @@ def state_of(pid):
 
 
 def children_of(pid):
+    """The training process, once it has been started: neither the writer nor who asks whether the store is there."""
     with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [int(word) for word in file.read().split()]
+        return [int(word) for word in file.read().split() if "training/__main__.py" in command_of(word)]
+
+
+def command_of(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
 
 
 def test_a_signal_that_came_before_the_child_was_started_ends_the_session_with_75(tmp_path):
@@ -231,3 +261,11 @@ def test_what_a_signal_does_at_any_moment_of_a_session_is_one_of_three_things(wo
         assert code != 75 or "survivor run" in err
         code, out, err = work.run("--job", f"j{number}", script, 20)
         assert code == 0 and (out.split()[-1:] == ["done"] or "is finished" in err), err
+
+
+def test_a_signal_after_the_end_does_not_turn_a_finished_job_into_a_failed_one(work):
+    run = work.start(work.write(COUNT), 3)
+    while "finished" not in run.process.stderr.readline():
+        pass
+    run.process.send_signal(signal.SIGTERM)
+    assert run.process.wait(120) == 0

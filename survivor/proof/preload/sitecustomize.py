@@ -62,6 +62,28 @@ def _call(function: str, plan: dict[str, Any], module: ModuleType) -> None:
     getattr(install, function)(plan, module)
 
 
+def _keep_from_writing(places: list[str]) -> None:
+    """What a run has no copy of is the user's own: this process, and its forks, may only read it."""
+    writing = os.O_WRONLY | os.O_RDWR | os.O_TRUNC | os.O_APPEND | os.O_CREAT
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        if event == "open":
+            path, mode, flags = args
+            writes = any(c in mode for c in "wax+") if isinstance(mode, str) else bool(flags and flags & writing)
+        elif event in ("os.truncate", "sqlite3.connect"):
+            path, writes = args[0], True
+        else:
+            return
+        if not writes or isinstance(path, int):
+            return
+        real = os.path.realpath(os.fsdecode(path))
+        if any(real == place or real.startswith(place + os.sep) for place in places):
+            raise PermissionError(f"survivor verify: {path!r} is your own file, too large to be copied for each run: "
+                                  "have the script write elsewhere, or run it from a folder without it")
+
+    sys.addaudithook(hook)
+
+
 def _is_helper() -> bool:
     """Whether this process is a loader worker, a resource tracker or a compiler of torch's."""
     words = " ".join(sys.orig_argv[1:])
@@ -72,6 +94,8 @@ if os.environ.get("SURVIVOR_PROOF_PLAN") and not _is_helper():
     with open(os.environ["SURVIVOR_PROOF_PLAN"], encoding="utf-8") as _file:
         _plan = json.load(_file)
     _plan["pid"] = os.getpid()
+    if _plan["read_only"]:
+        _keep_from_writing(_plan["read_only"])
     if _plan["seed"] is not None:
         random.seed(_plan["seed"])
     sys.meta_path.insert(0, _Finder(_plan))

@@ -21,9 +21,13 @@ def install_torch(plan: dict[str, Any], torch: Any) -> None:
     _seed(plan)
     if plan["lines"] is not None:
         LineWatch(recorder).install()
+    if plan["read_only"]:
+        _hook_save(torch)
     _hook_autograd(recorder, torch)
     _hook_steps(recorder)
     _hook_loaders(recorder)
+    if plan["evals"]:
+        _hook_eval(recorder, torch)
     atexit.register(recorder.end)
 
 
@@ -70,6 +74,19 @@ def _hook_autograd(recorder: Any, torch: Any) -> None:
         setattr(torch.autograd, name, traced)
 
 
+def _hook_save(torch: Any) -> None:
+    """``torch.save`` opens its file in C: what minds the opening of files is told."""
+    original = torch.save
+
+    def traced_save(obj: Any, f: Any, *args: Any, **kwargs: Any) -> None:
+        if isinstance(f, (str, os.PathLike)):
+            sys.audit("open", os.fspath(f), "wb", 0)
+        original(obj, f, *args, **kwargs)
+
+    traced_save.__wrapped__ = original  # type: ignore[attr-defined]
+    torch.save = traced_save
+
+
 def _digest_of(recorder: Any, outputs: Any) -> tuple[str, Any]:
     from survivor.proof.tracing.digest import joined
 
@@ -107,6 +124,18 @@ def _hook_steps(recorder: Any) -> None:
         recorder.event("S", joined([type(optimizer).__name__, *sorted(found)]), sys._getframe(1))
 
     register_optimizer_step_post_hook(stepped)
+
+
+def _hook_eval(recorder: Any, torch: Any) -> None:
+    original = torch.nn.Module.eval
+
+    def traced_eval(self: Any) -> Any:
+        result = original(self)
+        recorder.evaluated()
+        return result
+
+    traced_eval.__wrapped__ = original  # type: ignore[attr-defined]
+    torch.nn.Module.eval = traced_eval
 
 
 def _hook_loaders(recorder: Any) -> None:

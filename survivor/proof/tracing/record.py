@@ -4,7 +4,8 @@ Lines have a kind ``k`` and, for events, the number ``i`` of events of this proc
 
 ``D`` a batch that a DataLoader gave, ``B`` a backward pass, ``G`` a call of ``torch.autograd.grad``, ``S`` a step of
 an optimizer; each with a digest ``d`` of what it is about and one of each random stream ``r``. ``C`` a checkpoint was
-made here, ``R`` the state was restored here, ``Z`` the end. ``w`` is a walk: leaves that changed since the last one.
+made here, ``R`` the state was restored here, ``E`` a module's ``eval()`` was called, ``Z`` the end. ``w`` is a walk:
+leaves that changed since the last one.
 """
 
 from __future__ import annotations
@@ -45,14 +46,26 @@ class Recorder:
         self.kind = ""  # of the newest event
         self.muted = False  # while the way to a checkpoint is run again
         self.after_event: list[Any] = []
+        self.after_eval: list[Any] = []
         self._saves = 0
         self._open_until: int | None = None  # in a live run, which notes only what follows some checkpoints
+        self._learn_places()
         self._fd = os.open(plan["trace"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._ids: dict[str, int] = {}
         self._roots: dict[str, str] = {}
         self._last: dict[str, str] = {}
         self._walk_s = 0.0
         self.write({"k": "P"})
+
+    def _learn_places(self) -> None:
+        """Where the checkpoints of a process stand that has died in this session: this one goes on from one of them."""
+        if not os.path.exists(self.plan["trace"]):
+            return
+        with open(self.plan["trace"], encoding="utf-8") as file:
+            for line in file:
+                if line.startswith('{"k": "C"'):
+                    note = json.loads(line)
+                    self.plan["places"][str(note["step"])] = (note["i"], note["n"])
 
     @property
     def is_ours(self) -> bool:
@@ -84,9 +97,11 @@ class Recorder:
         if shown is not None:
             line["v"] = shown
         every = self.plan["sample"] * (1 if kind == "S" else 8)
+        if self.plan["closely"] is not None and self.events > self.plan["closely"]:
+            every = 1
         number = int(digest, 16)
         wanted = self.plan["dump"] == self.events
-        if (kind in "SBG" and number % every == 0) or wanted:
+        if (every and kind in "SBG" and number % every == 0) or wanted:
             line["w"] = self.walk(frame, bulk=number % (every * 16) == 0 or wanted, dump=wanted)
         self.write(line)
         self.digests.forget()
@@ -115,10 +130,19 @@ class Recorder:
 
     def mark(self, kind: str, frame: Any, dump: bool, **more: Any) -> None:
         """A checkpoint, or the state after one was restored."""
-        self.digests.forget()
-        walk = self.walk(frame, bulk=True, dump=dump, afresh=True)
-        self.write({"k": kind, "i": self.events, "n": self.steps, "r": streams(), "w": walk, **more})
-        self.digests.forget()
+        line = {"k": kind, "i": self.events, "n": self.steps, "r": streams(), **more}
+        if self.plan["sample"] or dump:
+            self.digests.forget()
+            line["w"] = self.walk(frame, bulk=True, dump=dump, afresh=True)
+            self.digests.forget()
+        self.write(line)
+
+    def evaluated(self) -> None:
+        """``eval()`` was called on a module."""
+        if self.is_ours:
+            self.write({"k": "E", "i": self.events})
+            for call in self.after_eval:
+                call()
 
     def end(self, *, cut: bool = False) -> None:
         """The script has run to its end, or as far as was asked for."""

@@ -92,11 +92,50 @@ class Strike:
             time.sleep(0.01)
 
 
+class Blow:
+    """The end of this session at an exact place, wherever safe points are: right after an event, or a call of eval().
+
+    Args:
+        recorder: counts the events.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._order = recorder.plan["blow"]
+        self._evals = 0
+        self._asked = threading.Event()
+        recorder.after_event.append(self._after_event)
+        recorder.after_eval.append(self._after_eval)
+
+    def stop_came(self) -> None:
+        """The supervisor has asked for the end."""
+        self._asked.set()
+
+    def _after_event(self) -> None:
+        if self._order is not None and self._order["evals"] == 0 and self._recorder.events >= self._order["event"]:
+            self._strike()
+
+    def _after_eval(self) -> None:
+        if self._order is not None and self._recorder.events >= self._order["event"]:
+            self._evals += 1
+            if self._evals == self._order["evals"]:
+                self._strike()
+
+    def _strike(self) -> None:
+        number, target = self._order["signal"], self._order["target"]
+        self._order = None
+        if target == "all":
+            kill_all(number)
+        os.kill(os.getpid() if target == "trainer" else os.getppid(), number)
+        self._asked.wait(_PATIENCE_S)  # so that a tiny script can't outrun the notice
+
+
 def hook_engine(recorder: Recorder, engine_module: Any) -> None:
     """Note restores and checkpoints, and let the strike decide about the latter."""
     from survivor.training.link import Link
 
     strike = Strike(recorder) if recorder.plan["controls"] else None
+    blow = Blow(recorder) if recorder.plan["blow"] else None
     engine_class = engine_module.Engine
     begin, head, save, stop = engine_class.begin, engine_class.head, Link.save, engine_class.request_stop
     finish = engine_class.finish
@@ -104,6 +143,8 @@ def hook_engine(recorder: Recorder, engine_module: Any) -> None:
 
     def traced_begin(self: Any, checkpoint: Any) -> None:
         _reseed(recorder)
+        if recorder.plan["fence"]:
+            self.files.keep_inside(recorder.plan["fence"])
         recorder.muted = checkpoint is not None
         begin(self, checkpoint)
         if checkpoint is not None and self.replay is None:
@@ -135,8 +176,9 @@ def hook_engine(recorder: Recorder, engine_module: Any) -> None:
 
     def traced_stop(self: Any, reason: str) -> None:
         stop(self, reason)
-        if strike is not None:
-            strike.stop_came()
+        for each in (strike, blow):
+            if each is not None:
+                each.stop_came()
 
     def traced_finish(self: Any) -> None:
         if strike is not None:
