@@ -10,6 +10,7 @@ The document of a level is JSON::
      "result":   ref                        what a loop that has ended returned
      "tracked":  [[name, ref], …]
      "rng":      ref
+     "imported": [name, …]                  modules that were imported since the set-up; the engine adds it
      "nodes":    […]}
 
 ``names`` are all names that were bound; those that are not among the variables were dead, or belong to

@@ -230,6 +230,7 @@ class Replay:
             engine.link.warn(
                 f"lists and dicts of the script held objects that only its training makes, and they are lost: {what}"
             )
+        engine.imports.expect(document.get("imported", ()))
         rng.write_all(decoder.value(document["rng"]))
         return result
 
