@@ -51,6 +51,7 @@ class Writer:
         self._folder = folder
         self._known: dict[Key, BlobRef] = {}
         self._own: set[Stamp] = set()
+        self._seen: dict[str, Kind] = {}
         self._moving: dict[str, Kind] = {}
         self._compared: set[tuple[Stamp, int]] = set()
         self.unused: set[Stamp] = set()
@@ -110,12 +111,15 @@ class Writer:
                 keys |= {name: _key(blobs[name], refs[name].digest) for name in late & refs.keys()}
                 places |= {_key(blobs[name], ref.digest): ref for name, ref in refs.items()}
         made = self._write_manifest(commit, {name: places[keys[name]] for name in blobs}, written)
-        self._moving = {name: _kind(blobs[name]) for name, key in keys.items() if key not in self._known}
+        # what was never seen before has not changed: a frozen base would be written a second time
+        new = {name: _kind(blobs[name]) for name, key in keys.items() if key not in self._known}
+        self._moving = {name: kind for name, kind in new.items() if self._seen.get(name) == kind}
+        self._seen = {name: _kind(blob) for name, blob in blobs.items()}
         self._known.update({key: places[key] for key in keys.values() if key not in kept})
         return made
 
     def _moves(self, name: str, blob: Blob) -> bool:
-        """Whether a large blob was another one at each commit so far, so that it will be now."""
+        """Whether a large blob was seen to change from one commit to the next, so that it will be another one now."""
         return blob.data.nbytes >= _LATE_BYTES and self._moving.get(name) == _kind(blob)
 
     def _write_manifest(self, commit: Commit, refs: dict[str, BlobRef], written_bytes: int) -> Manifest:

@@ -64,7 +64,7 @@ class BulkDecoder(Pairing):
         return live
 
     def _make_sparse(self, number: int, node: list[Any], live: Any) -> Any:
-        return tensors.sparse(node[1], node[2], self._mapping(node[3]))
+        return tensors.sparse(node[1], node[2], self._mapping(node[3]), live)
 
     def _make_scalar(self, number: int, node: list[Any], live: Any) -> Any:
         return np.frombuffer(atoms.decode_atom(node[2]), tensors.numpy_dtype(node[1]))[0]

@@ -49,6 +49,7 @@ from survivor.state.scope import (
     is_transparent,
     slot_names,
 )
+from survivor.state.tensors import sparse_parts
 
 _MODULE_PART = re.compile(r"\._(?:parameters|buffers|modules)\['([^']*)'\]")
 _LEAST_ADDRESS = 1 << 20
@@ -344,15 +345,9 @@ class Encoder:
 
     def _unusual_tensor(self, value: torch.Tensor, number: int) -> Any:
         """``["sparse", layout, shape, parts]``; quantized, nested and meta tensors are opaque."""
-        if value.layout is torch.sparse_coo:
-            parts = {"indices": value._indices(), "values": value._values(), "coalesced": value.is_coalesced()}
-        elif value.layout is torch.sparse_csr:
-            parts = {"crow": value.crow_indices(), "col": value.col_indices(), "values": value.values()}
-        elif value.is_meta:
-            return ["remade", "meta tensor"]
-        else:
-            return self._opaque(value, number)
-        parts = {k: v.detach() if isinstance(v, torch.Tensor) else v for k, v in parts.items()}
+        parts = sparse_parts(value)
+        if parts is None:
+            return ["remade", "meta tensor"] if value.is_meta else self._opaque(value, number)
         return ["sparse", str(value.layout), list(value.shape), self._attributes(parts, number)]
 
     def _array(self, value: np.ndarray[Any, Any], number: int) -> Any:

@@ -16,7 +16,14 @@ import torch
 
 from survivor.state.scope import Scope
 
-_TORCH_NAMESPACES = (torch.nn.functional, torch, torch.nn.init, torch.special, torch.linalg)
+_TORCH_NAMESPACES = (
+    torch.nn.functional,
+    torch,
+    torch.nn.init,
+    torch.special,
+    torch.linalg,
+    torch.utils.data._utils.collate,  # a loader that was made while training
+)
 _BUILTINS: dict[str, Any] = {f.__name__: f for f in (abs, max, min, sum, len, sorted, all, any, round, pow, iter, next)}
 _CONTAINER_METHODS = (list, dict, set, tuple)
 

@@ -53,7 +53,7 @@ def _any_object(node: list[Any], live: Any) -> bool:
 _FITS: dict[str, Callable[[list[Any], Any], bool]] = {
     **dict.fromkeys([*SEQUENCES, "dict"], _sequence_fits),
     **dict.fromkeys(["object", "opaque", "stateful"], _of_class),
-    **dict.fromkeys(["remade", "progress", "cell", "sparse", "objects"], _any_object),
+    **dict.fromkeys(["remade", "progress", "cell", "objects"], _any_object),
     "numpy_rng": lambda node, live: (
         isinstance(live, _NUMPY_RNGS) and type(live).__name__ == node[1] and rng.bits_name(live) == node[3]
     ),
@@ -63,6 +63,7 @@ _FITS: dict[str, Callable[[list[Any], Any], bool]] = {
     ),
     "tensor": tensors.fits_tensor,
     "array": tensors.fits_array,
+    "sparse": tensors.fits_sparse,
     "table": lambda node, live: tables.handles(type(live)) and type(live).__name__ == node[1],
     "holder": lambda node, live: holders.handles(type(live)) and holders.name(live) == node[1],
     "cache": lambda node, live: type(live) is caches.KIND,
@@ -193,6 +194,10 @@ class Pairing:
             self._pair_attributes(node[1], caches.parts(live))
         elif kind == "holder":
             self._pair_attributes(node[2], holders.parts(live) or {})
+        elif kind == "table":
+            self._pair_attributes(node[2], tables.parts(live) or {})
+        elif kind == "sparse":
+            self._pair_attributes(node[3], tensors.sparse_parts(live) or {})
         elif kind == "generator":
             self._pair_attributes(node[2], generators.parts(live, self.scope) or {})
 

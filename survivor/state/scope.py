@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import csv
 import importlib.machinery
 import inspect
 import io
@@ -68,6 +69,7 @@ _WEAK = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet
 _WALKED_TYPES = (argparse.Namespace, types.SimpleNamespace)
 _REMADE_TYPES: tuple[type, ...] = (
     io.IOBase,
+    type(csv.writer(io.StringIO())),
     types.ModuleType,
     types.CodeType,
     types.FrameType,

@@ -74,6 +74,12 @@ def fits_tensor(node: list[Any], live: Any) -> bool:
     )
 
 
+def _same_part(a: Any, b: Any) -> bool:
+    if not isinstance(a, torch.Tensor) or not isinstance(b, torch.Tensor):
+        return bool(a == b)
+    return a.data_ptr() == b.data_ptr() and a.shape == b.shape and a.stride() == b.stride()
+
+
 def fits_array(node: list[Any], live: Any) -> bool:
     """Whether a live array can be filled with a node's bytes."""
     if not isinstance(live, np.ndarray) or not live.flags.writeable:
@@ -292,8 +298,27 @@ def _itemsize(fields: dict[str, Any]) -> int:
     return numpy_dtype(name).itemsize
 
 
-def sparse(layout: str, shape: list[int], parts: dict[str, Any]) -> torch.Tensor:
-    """A sparse tensor from its restored parts."""
+def sparse_parts(value: torch.Tensor) -> dict[str, Any] | None:
+    """What a sparse tensor is made of, without a graph; ``None`` of a layout that is not carried."""
+    if value.layout is torch.sparse_coo:
+        parts = {"indices": value._indices(), "values": value._values(), "coalesced": value.is_coalesced()}
+    elif value.layout is torch.sparse_csr:
+        parts = {"crow": value.crow_indices(), "col": value.col_indices(), "values": value.values()}
+    else:
+        return None
+    return {name: part.detach() if isinstance(part, torch.Tensor) else part for name, part in parts.items()}
+
+
+def fits_sparse(node: list[Any], live: Any) -> bool:
+    """Whether a live tensor is as sparse as a node's, so that its parts are those of the node."""
+    return isinstance(live, torch.Tensor) and str(live.layout) == node[1] and list(live.shape) == node[2]
+
+
+def sparse(layout: str, shape: list[int], parts: dict[str, Any], live: Any = None) -> torch.Tensor:
+    """A sparse tensor from its restored parts; ``live`` itself where they are that one's own memory."""
+    own = sparse_parts(live) if isinstance(live, torch.Tensor) else None
+    if own is not None and all(_same_part(own[name], part) for name, part in parts.items()):
+        return live  # type: ignore[no-any-return]
     if layout == "torch.sparse_coo":
         made = torch.sparse_coo_tensor(parts["indices"], parts["values"], shape, check_invariants=True)
         return made._coalesced_(bool(parts["coalesced"]))

@@ -11,6 +11,7 @@ The document of a level is JSON::
      "tracked":  [[name, ref], …]
      "rng":      ref
      "flags":    ref                        settings of the process
+     "imported": [name, …]                  modules that were imported since the set-up; the engine adds it
      "nodes":    […]}
 
 ``names`` are all names that were bound; those that are not among the variables were dead, or belong to

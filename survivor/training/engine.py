@@ -34,6 +34,7 @@ from survivor.training.assembly import Assembly
 from survivor.training.capture import Capture, capture, freeze, inside_unwatched_loop, sites_of
 from survivor.training.files import Files
 from survivor.training.graphs import Graphs
+from survivor.training.imports import Imports
 from survivor.training.loops import Hooks
 from survivor.training.metrics import Metrics
 from survivor.training.plan import Plan
@@ -119,6 +120,7 @@ class Engine:
         self._at: Record | None = None
         self.first_training: Callable[[FrameType], None] | None = None
         self.constants = Constants()
+        self.imports = Imports()
         self._starts = 0
         self.assembly = Assembly(self)
         self.tracked: dict[str, Any] = {}
@@ -275,7 +277,7 @@ class Engine:
             if taken is not None:
                 record.level = freeze(taken.level) if may_be_outer else None
                 return
-        if may_be_outer and self._level_pays(record):
+        if may_be_outer and self._level_pays(record, now):
             self._take_level(record, now)
 
     def ended(self, record: Record, value: Any = None) -> None:
@@ -334,12 +336,16 @@ class Engine:
 
     # --- safe points ----------------------------------------------------------------------------
 
-    def _level_pays(self, record: Record) -> bool:
-        if self.settings.every_s == 0 or record.done == 0:
+    def _level_pays(self, record: Record, now: float) -> bool:
+        if self.settings.every_s == 0:
             return True
-        return self._capture_cost_s <= self.settings.overhead * record.site.body_s
+        site, lasts = record.site, record.site.body_s
+        if record.done == 0:  # how long this one will last is not known; one that is entered often must not pay often
+            lasts = max(lasts, now - site.level_at)
+        return self._capture_cost_s <= self.settings.overhead * lasts
 
     def _take_level(self, record: Record, now: float) -> None:
+        record.site.level_at = now
         chain = self.hooks.chain(record.frame)
         taken = self._capture(record, chain)
         if taken is not None:
@@ -365,6 +371,7 @@ class Engine:
             self.link.warn(f"no checkpoint can be made here: {type(error).__name__}: {error}\n{trace}")
             self.graphs.why = "the state could not be read"
             return None
+        taken.level.document["imported"] = self.imports.names()
         # what one loop's iterations do to a graph says nothing of another's
         found = [(f"{path} ({record.site.key})", tensor) for path, tensor in taken.graph]
         taken.level.open_paths.extend(self.graphs.open_paths(found, record.number, record.done))
@@ -378,8 +385,11 @@ class Engine:
         blocked = self._why_not(record, chain)
         taken = None if blocked else self._capture(record, chain)
         if taken is None or not self.graphs.closed(taken.level.open_paths):
-            if taken is not None and self.graphs.used(taken.level.open_paths):
+            # without a backward pass since it was tried last there is nothing to learn of its graphs
+            idle = record.site.tried_at == self.graphs.backwards
+            if taken is not None and (idle or self.graphs.used(taken.level.open_paths)):
                 record.site.retry_at = now + _RETRY_FACTOR * (self.clock() - now)
+            record.site.tried_at = self.graphs.backwards
             self.plan.postponed(blocked or self.graphs.why, since=now - self._due)
             return None
         snapshot, best = self.assembly.at_head(chain, taken.level), self.metrics.take_improved()

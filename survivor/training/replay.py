@@ -231,6 +231,7 @@ class Replay:
                 f"lists and dicts of the script held objects that only its training makes, and they are lost: {what}"
             )
         flags.write_all(decoder.value(document["flags"]))
+        engine.imports.expect(document.get("imported", ()))
         rng.write_all(decoder.value(document["rng"]))
         return result
 

@@ -21,7 +21,9 @@ class Site:
         outer: a training loop was seen inside it.
         entries: how often it was entered in this process.
         body_s: how long an iteration takes, in seconds, smoothed.
+        level_at: when a level was last taken at its head (monotonic, seconds).
         retry_at: before this time (monotonic, seconds) its head is not tried again as a safe point.
+        tried_at: how many backward passes had run when its head was tried in vain.
         cold: entered often and never seen training: no longer watched.
     """
 
@@ -39,7 +41,9 @@ class Site:
     entries: int = 0
     cold: bool = False
     body_s: float = 0.0
+    level_at: float = float("-inf")
     retry_at: float = 0.0
+    tried_at: int = -1
 
     def __str__(self) -> str:
         """Where the loop is, for messages."""

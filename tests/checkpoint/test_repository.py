@@ -336,3 +336,13 @@ def test_large_tensors_that_change_are_hashed_as_they_are_written_and_those_that
         # in the first step after it has stopped it is still written; from then on it is known
         assert (info.new_bytes >= size) == (step <= 5)
         assert_exact(Repository(FolderStore(tmp_path), "job").newest())
+
+
+def test_a_large_frozen_base_is_not_written_again_by_the_second_commit(tmp_path):
+    size, repository = 3 << 20, Repository(FolderStore(tmp_path), "job")
+    base = content("base", size)
+    written = [
+        repository.commit(snapshot(step, {"base": base, "head": content(f"{step}", 100)}), session=1, token=1).new_bytes
+        for step in range(1, 4)
+    ]
+    assert written[0] >= size and max(written[1:]) < size

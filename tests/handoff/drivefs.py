@@ -53,7 +53,8 @@ class LiveDrive:
 
     def __exit__(self, *_):
         for mount, server in self._servers.values():
-            subprocess.run(["fusermount3", "-u", "-z", mount], check=False, capture_output=True)
+            unmount = shutil.which("fusermount3") or "fusermount"
+            subprocess.run([unmount, "-u", "-z", mount], check=False, capture_output=True)
             server.terminate()
             server.wait()
 

@@ -25,6 +25,10 @@ best = float("inf")
 with open(out / "metrics.csv", "w", newline="") as file:
     csv.writer(file).writerow(["epoch", "loss"])
 
+table_file = open(out / "table.csv", "w", newline="")
+table = csv.DictWriter(table_file, ["epoch", "loss"])
+table.writeheader()
+
 for epoch in range(6):
     for i in range(0, 48, 12):
         loss = nn.functional.mse_loss(model(data[i : i + 12]), target[i : i + 12])
@@ -36,6 +40,8 @@ for epoch in range(6):
         total = nn.functional.mse_loss(model(data), target).item()
     with open(out / "metrics.csv", "a", newline="") as file:
         csv.writer(file).writerow([epoch, total])
+    table.writerow({"epoch": epoch, "loss": total})
+    table_file.flush()
     notes.write(f"epoch {epoch}\n")
     notes.flush()
     # written beside and put in place, as careful scripts do
@@ -51,3 +57,4 @@ model.load_state_dict(state["model"])
 with torch.no_grad():
     print("best", state["epoch"], nn.functional.mse_loss(model(data), target).item())
 notes.close()
+table_file.close()

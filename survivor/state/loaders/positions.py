@@ -22,9 +22,9 @@ _VERSION = 1
 
 
 def owner(it: Any) -> DataLoader[Any] | None:
-    """The loader that made an iterator; ``None`` if it is gone, or not known."""
+    """The loader that made an iterator, or its like if it is gone (``iter(DataLoader(…))``); ``None`` if not known."""
     tracker = tracker_of(it)
-    return None if tracker is None else tracker.live_loader()
+    return None if tracker is None else tracker.loader()
 
 
 def capture(it: Any) -> dict[str, Any]:
@@ -234,7 +234,7 @@ def remake(loader: DataLoader[Any], state: dict[str, Any]) -> Any:
 
     if not isinstance(loader, DataLoader):
         raise NotResumableError(
-            "an iterator over a DataLoader was saved, and the loader itself is in no variable of the script",
+            "an iterator over a DataLoader was saved, and its loader can't be made again",
             advice="keep the DataLoader in a variable beside its iterator",
         )
     before, loaders.deferring = loaders.deferring, True
