@@ -9,6 +9,7 @@ TWINS = [
     *twins("trainer_class.py", fast="S9, S18", slow="S1, S6, E1, S7, S12 TERM, S24, E4"),
     *twins("nested_closures.py", fast="S4, S15 TERM", slow="S1, S6, S7, S12, S24"),
     *twins("package_folder", fast="S11, S16 TERM", slow="S1, S7, E1, S8, E2, S21"),
+    *twins("late_module", fast="S6, S11 TERM", slow="S1, S5, S8, B10, S14"),
     *twins("gpt_batches.py", fast="S8, B31 TERM", slow="S1, B13, S7, E4, S20, S21"),
     *twins("tqdm_bars.py", fast="S4, S15 TERM", slow="S1, S6, S7, S12, S13, E1, S24"),
     *twins("step_iterators.py", fast="S7, S17, S29 TERM", slow="S1, S5, S12, S13, S23, S32, S37"),

@@ -5,21 +5,51 @@ the start of a counter, say). The plain run does this once. A resumed run does i
 generators were put back, since the module is not loaded in its process: so what was loaded at the checkpoint is
 imported without leaving a trace in them.
 
-Things that don't work: importing these modules beforehand (a document must not make anything be imported);
+A module of the user's own is imported beforehand, since its globals are state: `again`.
+
+Things that don't work: importing the others beforehand (a document must not make anything be imported);
 putting the generators back at every import (the plain run draws at the first one).
 """
 
 from __future__ import annotations
 
+import dis
 import functools
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from survivor.state import rng
+from survivor.state.scope import Scope
+
+
+def again(name: str, scope: Scope) -> ModuleType | None:
+    """A module of the user's that only training imports, imported now; ``None`` if the script does not name it.
+
+    A document's word is not enough: the user's own code has to import it, and it has to be the user's own file.
+    """
+    words = name.split(".")
+    if not any(_names(code, words) for code in list(scope.codes.values())):
+        return None
+    try:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None or not scope.owns_file(spec.origin):
+            return None
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+def _names(code: CodeType, words: list[str]) -> bool:
+    """Whether a code, or one in it, may import a module: whole, or the last word of it from the rest."""
+    imports = {each.argval for each in dis.get_instructions(code) if each.opname in ("IMPORT_NAME", "IMPORT_FROM")}
+    if ".".join(words) in imports or words[-1] in imports:
+        return True
+    return any(_names(each, words) for each in code.co_consts if isinstance(each, CodeType))
 
 
 class Imports(importlib.abc.MetaPathFinder):

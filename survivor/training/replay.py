@@ -17,7 +17,7 @@ from survivor.errors import DivergedError, FormatError
 from survivor.state import flags, loaders, rng
 from survivor.state.decode import Decoder
 from survivor.state.pairing import MISSING
-from survivor.training import frames, output
+from survivor.training import frames, imports, output
 from survivor.training.capture import code_name, user_frames
 from survivor.training.consumed import Consumed
 from survivor.training.records import Context, Ended, Level, Record
@@ -198,7 +198,7 @@ class Replay:
         _consume_again(record, decoder, document.get("consumed"))
         spaces: list[tuple[dict[str, Any], Any]] = []
         for entry in document["modules"]:
-            module = engine.scope.modules.get(entry["module"])
+            module = engine.scope.modules.get(entry["module"]) or imports.again(entry["module"], engine.scope)
             if module is not None:
                 spaces.append((entry, module))
         for entry, module in spaces:
