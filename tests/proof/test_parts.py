@@ -124,8 +124,6 @@ LINES = {
     "total.index_add_(0, index, values)": "atomic-adds",
     "begin = time.perf_counter()": "clock",
     "survivor.ignore(model)": "ignored",
-    "state = threading.local()": "thread-local",
-    "state = contextvars.ContextVar('n')": "context-variable",
     "past = queue.SimpleQueue()": "queue",
     "seen = weakref.WeakKeyDictionary()": "weak-dictionary",
     "n = shared_memory.SharedMemory('n')": "shared-memory",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import random
+import weakref
 from typing import Any
 
 import numpy as np
@@ -97,8 +98,12 @@ def test_an_iterator_knows_its_loader_and_does_not_keep_it() -> None:
     loader = DataLoader(Plain(), num_workers=1, persistent_workers=True)
     it = iter(loader)
     assert loaders.owner(it) is loader
-    it = iter(DataLoader(Plain()))
-    assert loaders.owner(it) is None
+    gone = weakref.ref(loader := DataLoader(data := Plain(), batch_size=3))
+    it = iter(loader)
+    del loader
+    gc.collect()
+    like = loaders.owner(it)
+    assert gone() is None and like is not None and like.dataset is data and like.batch_size == 3
     assert loaders.owner(iter([])) is None
 
 
@@ -224,10 +229,16 @@ def test_other_iterators_are_refused() -> None:
         loaders.capture(iter([1]))
 
 
-def test_an_iterator_is_not_remade_without_its_loader() -> None:
+def test_an_iterator_is_remade_though_its_loader_is_gone() -> None:
     it = taken(DataLoader(Plain()), 2)
-    with pytest.raises(NotResumableError, match="in no variable"):
-        loaders.remake(loaders.owner(it), loaders.capture(it))  # type: ignore[arg-type]
+    remade = loaders.remake(loaders.owner(it), loaders.capture(it))
+    assert [batch.tolist() for batch in remade] == [batch.tolist() for batch in it]
+
+
+def test_an_iterator_is_not_remade_without_any_loader() -> None:
+    it = taken(DataLoader(Plain()), 2)
+    with pytest.raises(NotResumableError, match="can't be made again"):
+        loaders.remake(None, loaders.capture(it))  # type: ignore[arg-type]
 
 
 def test_an_iterator_inside_a_sampler_is_named() -> None:

@@ -16,7 +16,7 @@ COUNT = """\
 import sys, time
 for i in steps(int(sys.argv[1])):
     print(i, flush=True)
-    time.sleep(0.01)
+    time.sleep(0.03)
 print("done")
 """
 
