@@ -12,6 +12,11 @@ from pathlib import Path
 FAKES = Path(__file__).parent / "fakes"
 PATIENCE_S = 120.0
 
+# nohup and a shell's background jobs have them ignored, survivor heeds that, and here they are sent on purpose
+for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _usual)
+
 COUNT = """\
 import sys, time
 for i in steps(int(sys.argv[1])):
