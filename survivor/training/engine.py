@@ -117,6 +117,7 @@ class Engine:
         self._stop_reason: str | None = None
         self._capture_cost_s = 0.0
         self._unknown_levels_s = 0.0
+        self._beside_s = 0.0  # spent on levels since the last safe point: the share of saving is one for all
         self._at: Record | None = None
         self.first_training: Callable[[FrameType], None] | None = None
         self.constants = Constants()
@@ -284,13 +285,14 @@ class Engine:
         """A loop has run to its end, or is about to be left by ``break``, or by ``return`` with a value."""
         if not record.trained or self.replay is not None:
             return
-        level = None
+        level, begin = None, self.clock()
         chain = self.hooks.chain(record.frame)
         root_like = record.parent is self.hooks.root and len(record.parent.ended) < _END_LEVELS
-        lasted = self.clock() - record.entered_at
+        lasted = begin - record.entered_at
         if root_like or self.settings.every_s == 0 or self._capture_cost_s <= self.settings.overhead * lasted:
             taken = self._capture(record, chain[: chain.index(record) + 1], result=value)
             level = freeze(taken.level) if taken is not None else None
+            self._beside_s += self.clock() - begin
         record.parent.ended.append(Ended(site=record.site.key, entry=record.entry, how=record.how, level=level))
         if record.parent is self.hooks.root:
             self._end = self.assembly.at_end(record)
@@ -350,6 +352,7 @@ class Engine:
         taken = self._capture(record, chain)
         if taken is not None:
             record.level = freeze(taken.level)
+        self._beside_s += self.clock() - now
         if not record.site.trains:
             self._unknown_levels_s += self.clock() - now
 
@@ -399,7 +402,7 @@ class Engine:
         if stopping:
             self.link.leave()
         end = self.clock()
-        cost = end - now
+        cost, self._beside_s = end - now + self._beside_s, 0.0
         self._due = end + min(self.settings.every_s, cost / self.settings.overhead)
         return taken
 

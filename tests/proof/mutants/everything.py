@@ -50,7 +50,7 @@ def make_counter():
     return counter
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=8)
 def shift(i):
     return random.random()
 
