@@ -222,6 +222,7 @@ class Runner:
         session = self._start(job.place, words, "child", number, asked, **more)
         session.kill = kill
         job.sessions.append(session)
+        job.places |= session.trace.places
         for mark in session.trace.marks:
             if mark.kind == "C":
                 job.places[str(mark.step)] = (mark.index, mark.steps)

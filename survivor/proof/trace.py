@@ -64,6 +64,7 @@ class Trace:
     items: list[Event | Mark] = field(default_factory=list)
     draws: list[tuple[str, int, tuple[str, ...]]] = field(default_factory=list)
     lost: list[int] = field(default_factory=list)  # steps of checkpoints whose place isn't known
+    places: dict[str, tuple[int, int]] = field(default_factory=dict)  # of checkpoints: events and steps before it
     evals: list[int] = field(default_factory=list)  # events before each call of model.eval(), if they were asked for
 
     @classmethod
@@ -91,6 +92,8 @@ class Trace:
             self.evals.append(line["i"])
         elif kind == "?":
             self.lost.append(line["step"])
+        elif kind == "A":
+            self.places[str(line["step"])] = (line["i"], line["n"])
         elif kind in NOUNS:
             self.items.append(
                 Event(kind, line["i"], line["n"], line["d"], line["r"], line.get("w"), line.get("v"))

@@ -63,7 +63,7 @@ class Recorder:
             return
         with open(self.plan["trace"], encoding="utf-8") as file:
             for line in file:
-                if line.startswith('{"k": "C"'):
+                if line.startswith(('{"k": "A"', '{"k": "C"')):
                     note = json.loads(line)
                     self.plan["places"][str(note["step"])] = (note["i"], note["n"])
 

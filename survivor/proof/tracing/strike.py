@@ -165,6 +165,7 @@ def hook_engine(recorder: Recorder, engine_module: Any) -> None:
             current.pop()
 
     def traced_save(self: Any, snapshot: Any, **options: Any) -> None:
+        _announce(recorder, snapshot.step if current else 0)
         save(self, snapshot, **options)
         if not current or not recorder.is_marked():
             return  # the start of the job, or its end
@@ -189,6 +190,12 @@ def hook_engine(recorder: Recorder, engine_module: Any) -> None:
     engine_class.request_stop, engine_class.finish = traced_stop, traced_finish
     if strike is not None:
         engine_class.due = lambda self, _site, _now: self.stopping or strike.wants_checkpoint()
+
+
+def _announce(recorder: Recorder, step: int) -> None:
+    """Note a checkpoint's place before it is there: a process that is killed at once leaves one whose place is known."""
+    if step and not recorder.plan["live"]:
+        recorder.write({"k": "A", "i": recorder.events, "n": recorder.steps, "step": step})
 
 
 def _come_back(recorder: Recorder, step: int, frame: Any) -> None:
