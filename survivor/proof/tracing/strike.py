@@ -193,7 +193,7 @@ def hook_engine(recorder: Recorder, engine_module: Any) -> None:
 
 
 def _announce(recorder: Recorder, step: int) -> None:
-    """Note a checkpoint's place before it is there: a process that is killed at once leaves one whose place is known."""
+    """Note a checkpoint's place before it is there: a process that is killed at once leaves one that is known."""
     if step and not recorder.plan["live"]:
         recorder.write({"k": "A", "i": recorder.events, "n": recorder.steps, "step": step})
 
