@@ -34,8 +34,7 @@ def check(script, kills=2):
         assert "starting again from" in session.err
         for each in Trace.read_all(trace):
             assert not each.lost
-            begin = next((mark.index for mark in each.marks if mark.kind == "R"), 0)
-            assert plain.reference.compare(each, begin) is None
+            assert plain.reference.compare(each, each.begin) is None
         assert session.trace.end is not None
         assert list(dict.fromkeys(session.out.splitlines())) == list(dict.fromkeys(plain.out.splitlines()))
         assert plain.files.compare(place.job.place) is None

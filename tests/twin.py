@@ -197,7 +197,7 @@ class Twin:
     def compared(self, session):
         """A session did what is a part of the plain run."""
         self._want(self.check.session(session), session)
-        begin = next((mark.index for mark in session.trace.marks if mark.kind == "R"), 0)
+        begin = session.trace.begin
         kind = "S" if any(event.kind == "S" for event in self.plain.reference.events) else "B"
         redone = sum(event.kind == kind for event in self.plain.reference.events[begin : self.reached])
         allowed = max(self.redone, LEARNING_STEPS if self.before <= LEARNING_STEPS else 0)

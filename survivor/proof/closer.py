@@ -63,7 +63,7 @@ class Closer:
                 if mark.step in saved:
                     self._values(different, saved[mark.step][1].values, state.values)
         elif different.stage in _EVENT_STAGES:
-            begin = next((mark.index for mark in job.sessions[-1].trace.marks if mark.kind == "R"), 0)
+            begin = job.sessions[-1].trace.begin
             if self._is_coarse(different):
                 closely = self._closely(different, begin)
                 expected = self._runner.plain("closely", closely)[0].trace

@@ -88,7 +88,7 @@ def printed_by(job: Job) -> str:
     text = b""
     ends: dict[int, int] = {0: 0}  # engine's step -> length of the output at that checkpoint
     for session in job.sessions:
-        restored = next((mark for mark in session.trace.marks if mark.kind == "R"), None)
+        restored = session.trace.restored
         begin = ends.get(restored.step, len(text)) if restored is not None else 0
         text = text[:begin]
         for mark in session.trace.marks:

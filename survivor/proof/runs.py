@@ -223,9 +223,6 @@ class Runner:
         session.kill = kill
         job.sessions.append(session)
         job.places |= session.trace.places
-        for mark in session.trace.marks:
-            if mark.kind == "C":
-                job.places[str(mark.step)] = (mark.index, mark.steps)
         return session
 
     def _start(

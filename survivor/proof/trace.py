@@ -126,6 +126,16 @@ class Trace:
         return [item for item in self.items if isinstance(item, Mark)]
 
     @property
+    def restored(self) -> Mark | None:
+        """The restore that the process began with, if it did."""
+        return next((mark for mark in self.marks if mark.kind == "R"), None)
+
+    @property
+    def begin(self) -> int:
+        """Events before its own first one."""
+        return self.restored.index if self.restored is not None else 0
+
+    @property
     def end(self) -> Mark | None:
         """The end, if the process came to it."""
         return next((mark for mark in reversed(self.marks) if mark.kind == "Z"), None)

@@ -229,13 +229,12 @@ class Check:
         trace = session.trace
         if trace.lost:
             return Divergence("lost", step=trace.lost[0])
-        begin = next((mark.index for mark in trace.marks if mark.kind == "R"), 0)
-        different, leaves = None, 0
+        begin, different, leaves = trace.begin, None, 0
         for mark, state in compare.restores(trace):
             leaves = len(state.leaves)
             different = compare.restored(self.saved[mark.step], mark, state) if mark.step in self.saved else None
         if len(self.job.sessions) > 1:
-            self._row(begin, leaves, trace.events[-1].index - begin if trace.events else 0, trace.marks)
+            self._row(leaves, trace.events[-1].index - begin if trace.events else 0, trace.restored)
         if different is None:
             different = self.reference.compare(trace, begin)
         self.saved |= compare.checkpoints(trace)
@@ -247,8 +246,7 @@ class Check:
             different = compare_output(self.printed, text, whole=False, home=self.home, other_home=place)
         return different
 
-    def _row(self, begin: int, leaves: int, events: int, marks: list[Mark]) -> None:
-        restore = next((mark for mark in marks if mark.kind == "R"), None)
+    def _row(self, leaves: int, events: int, restore: Mark | None) -> None:
         before = self.job.sessions[-2]
         kill = before.kill
         assert kill is not None

@@ -3,9 +3,9 @@
 Lines have a kind ``k`` and, for events, the number ``i`` of events of this process so far:
 
 ``D`` a batch that a DataLoader gave, ``B`` a backward pass, ``G`` a call of ``torch.autograd.grad``, ``S`` a step of
-an optimizer; each with a digest ``d`` of what it is about and one of each random stream ``r``. ``C`` a checkpoint was
-made here, ``R`` the state was restored here, ``E`` a module's ``eval()`` was called, ``Z`` the end. ``w`` is a walk:
-leaves that changed since the last one.
+an optimizer; each with a digest ``d`` of what it is about and one of each random stream ``r``. ``A`` a checkpoint is
+about to be made here, ``C`` it was, ``R`` the state was restored, ``E`` a module's ``eval()`` was called, ``Z`` the
+end. ``w`` is a walk: leaves that changed since the last one.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Recorder:
             return
         with open(self.plan["trace"], encoding="utf-8") as file:
             for line in file:
-                if line.startswith(('{"k": "A"', '{"k": "C"')):
+                if line.startswith('{"k": "A"'):
                     note = json.loads(line)
                     self.plan["places"][str(note["step"])] = (note["i"], note["n"])
 
