@@ -27,7 +27,10 @@ def is_users(value: Any, scope: Scope) -> bool:
 
 def parts(value: Any) -> dict[str, Any]:
     """The results, oldest first: ``[[positional arguments, keyword arguments, result], …]``."""
-    return {"entries": [[*_arguments(key, value), result] for key, result in _kept(value)]}
+    held = [each for each in gc.get_referents(value) if each is not KIND]
+    plain = {id(each) for each in held if type(each) is object}  # what stands before keyword arguments is one of them
+    typed = value.cache_parameters()["typed"]
+    return {"entries": [[*_arguments(key, plain, typed), result] for key, result in _kept(value, held)]}
 
 
 def rebuild(live: Any, entries: list[Any], missing: Any) -> None:
@@ -47,9 +50,8 @@ def rebuild(live: Any, entries: list[Any], missing: Any) -> None:
         function.__code__ = own
 
 
-def _kept(value: Any) -> list[tuple[Any, Any]]:
+def _kept(value: Any, held: list[Any]) -> list[tuple[Any, Any]]:
     size, bound = value.cache_info().currsize, value.cache_parameters()["maxsize"]
-    held = [each for each in gc.get_referents(value) if each is not KIND]
     if bound is None:
         return list(next(each for each in held if type(each) is dict).items())
     # of each entry its key, its result and (in some versions) its own type; then the table of the entries
@@ -58,13 +60,11 @@ def _kept(value: Any) -> list[tuple[Any, Any]]:
     return list(zip(entries[::width], entries[1::width], strict=True))
 
 
-def _arguments(key: Any, value: Any) -> tuple[list[Any], dict[str, Any]]:
+def _arguments(key: Any, plain: set[int], typed: bool) -> tuple[list[Any], dict[str, Any]]:
     """The arguments that a key stands for: one plain argument as it is, else all of them in a row."""
     if type(key) is not tuple:
         return [key], {}
-    plain = {id(each) for each in gc.get_referents(value) if type(each) is object}
-    marks = [i for i, each in enumerate(key) if id(each) in plain]  # what stands before the keyword arguments
-    typed = value.cache_parameters()["typed"]
+    marks = [i for i, each in enumerate(key) if id(each) in plain]
     if not marks:
         return list(key[: len(key) // 2] if typed else key), {}
     (mark,) = marks
