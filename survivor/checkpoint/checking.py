@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from survivor.checkpoint import envelope, manifest, pack
 from survivor.checkpoint.manifest import BlobRef, PackRef
 from survivor.checkpoint.names import CHECKPOINTS, JOB, LEASES, PACKS, SESSIONS, Stamp, leaf, parse_stamp
-from survivor.checkpoint.reading import CheckpointInfo, describe, stored_digest
+from survivor.checkpoint.reading import CheckpointInfo, describe, pack_file, stored_digest
 from survivor.checkpoint.repository import Repository
 from survivor.errors import FormatError, NewerFormatError, StoreError
 from survivor.store.base import Entry, Store
@@ -85,7 +85,7 @@ class _Check:
             self._result.checkpoints.append(self._check_manifest(entry, needed))
         self._check_numbers()
         unneeded = [stamp for stamp in self._packs if stamp not in needed]
-        self._result.leftovers += [f"{self._folder}/{PACKS}/{stamp}{pack.SUFFIX}" for stamp in sorted(unneeded)]
+        self._result.leftovers += [pack_file(self._folder, stamp) for stamp in sorted(unneeded)]
         return self._result
 
     def _check_numbers(self) -> None:
@@ -173,7 +173,7 @@ class _Check:
         return replace(info, good=True)
 
     def _match_pack(self, ref: PackRef) -> None:
-        place = f"{self._folder}/{PACKS}/{ref.stamp}{pack.SUFFIX}"
+        place = pack_file(self._folder, ref.stamp)
         if ref.stamp not in self._packs:
             raise FormatError(self._why.get(ref.stamp) or f"{place} is missing")
         if self._packs[ref.stamp][0] != ref:
@@ -182,4 +182,4 @@ class _Check:
     def _match_blob(self, name: str, blob: BlobRef) -> None:
         stored = self._packs[blob.pack.stamp][1].get(blob.offset)
         if blob.size_bytes and (stored is None or (stored.digest, stored.size_bytes) != (blob.digest, blob.size_bytes)):
-            raise FormatError(f"{self._folder}/{PACKS}/{blob.pack.stamp}{pack.SUFFIX} does not hold {name[:80]!r}")
+            raise FormatError(f"{pack_file(self._folder, blob.pack.stamp)} does not hold {name[:80]!r}")

@@ -18,7 +18,7 @@ import xxhash
 from survivor.checkpoint.envelope import dump, parse
 from survivor.checkpoint.snapshot import Blob
 from survivor.errors import FormatError
-from survivor.store.base import Headed
+from survivor.store.base import BLOCK_BYTES, Headed
 
 #: Bits of one element, by safetensors' name.
 DTYPE_BITS = {
@@ -33,9 +33,8 @@ NAME_MAX = 1024
 HEADER_MAX_BYTES = 100_000_000  # safetensors' own bound
 SIZE_MAX_BYTES = 1 << 62
 _ALIGNMENT_BYTES = 64
-#: In a pack of this size or more data begins at a whole page.
-_PAGES_FROM_BYTES = 1 << 20
-_PAGE_BYTES = 4096
+#: In a pack of this size or more data begins at a whole block.
+_BLOCKS_FROM_BYTES = 1 << 20
 _PIECE_BYTES = 8 << 20
 _NO_DIGEST = "0" * 32
 
@@ -73,21 +72,22 @@ class Layout:
     def __init__(self, name: str, items: Iterable[tuple[Blob, str]]) -> None:
         """Lay out the pack of that name; a digest that is "" is worked out as the blob is written."""
         # descending element sizes keep every tensor aligned to its own without gaps, which safetensors forbids;
-        # first whole pages, which can go to a disk from where they lie
-        ordered = sorted(items, key=lambda item: (-DTYPE_BITS[item[0].dtype], item[0].data.nbytes % _PAGE_BYTES != 0))
+        # first whole blocks, which can go to a disk from where they lie
+        ordered = sorted(items, key=lambda item: (-DTYPE_BITS[item[0].dtype], item[0].data.nbytes % BLOCK_BYTES != 0))
         self._name = name
         self.blobs = [blob for blob, _ in ordered]
         self._digests = {blob.name: value for blob, value in ordered}
-        total = sum(blob.data.nbytes for blob in self.blobs)
+        self._starts = list(accumulate((blob.data.nbytes for blob in self.blobs), initial=0))
+        total = self._starts.pop()
         unpadded = len(self._text({name: value or _NO_DIGEST for name, value in self._digests.items()}))
-        alignment = _PAGE_BYTES if total >= _PAGES_FROM_BYTES else _ALIGNMENT_BYTES
+        alignment = BLOCK_BYTES if total >= _BLOCKS_FROM_BYTES else _ALIGNMENT_BYTES
         self.header_bytes = -(-(8 + unpadded) // alignment) * alignment
         if self.header_bytes > HEADER_MAX_BYTES:
             raise FormatError(f"{len(ordered)} tensors need a pack header of {self.header_bytes} bytes; "
                               f"{HEADER_MAX_BYTES} are allowed")  # fmt: skip
         self.size_bytes = self.header_bytes + total
-        ends = list(accumulate(blob.data.nbytes for blob in self.blobs))
-        self.offsets = [self.header_bytes + start for start in [0, *ends[:-1]]] if ends else []
+        self.offsets = [self.header_bytes + start for start in self._starts]
+        self._header = b""
 
     def digest(self, blob: Blob) -> str:
         """A blob's digest; "" before it is known."""
@@ -112,15 +112,16 @@ class Layout:
 
     def header(self) -> bytes:
         """The file's first bytes, once all digests are known."""
-        text = self._text(self._digests)
-        return struct.pack("<Q", self.header_bytes - 8) + text + b" " * (self.header_bytes - 8 - len(text))
+        if not self._header:
+            text = self._text(self._digests)
+            self._header = struct.pack("<Q", self.header_bytes - 8) + text.ljust(self.header_bytes - 8)
+        return self._header
 
     def _text(self, digests: dict[str, str]) -> bytes:
         entries: dict[str, Any] = {}
-        position = 0
-        for blob in self.blobs:
-            start, position = position, position + blob.data.nbytes
-            entries[blob.name] = {"dtype": blob.dtype, "shape": list(blob.shape), "data_offsets": [start, position]}
+        for blob, start in zip(self.blobs, self._starts, strict=True):
+            place = [start, start + blob.data.nbytes]
+            entries[blob.name] = {"dtype": blob.dtype, "shape": list(blob.shape), "data_offsets": place}
         text = dump(digests, "pack").decode()
         entries["__metadata__"] = {"survivor": "pack", "version": "1", "name": self._name, "digests": text}
         return dump(entries, "pack")

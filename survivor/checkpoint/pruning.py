@@ -12,10 +12,10 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from survivor.checkpoint import manifest, pack
+from survivor.checkpoint import pack
 from survivor.checkpoint.manifest import Head
 from survivor.checkpoint.names import CHECKPOINTS, JOB, LEASES, PACKS, SESSIONS, Stamp, leaf, parse_stamp
-from survivor.checkpoint.reading import CheckpointInfo
+from survivor.checkpoint.reading import CheckpointInfo, manifest_file
 from survivor.checkpoint.retention import Retention, kept
 from survivor.store.base import Entry, Store
 
@@ -72,7 +72,7 @@ def carry_out(store: Store, folder: str, plan: Plan, *, token: int, unused: set[
     freed = 0
     dead: set[Stamp] = set(unused)
     for name, head in plan.removed:
-        store.delete(f"{folder}/{CHECKPOINTS}/{name}{manifest.SUFFIX}")
+        store.delete(manifest_file(folder, name))
         done.checkpoints.append(name)
         dead.update(ref.stamp for ref in (head.packs if head else ()))
     entries = store.files(f"{folder}/{PACKS}")

@@ -12,9 +12,9 @@ from typing import Any
 
 import xxhash
 
-from survivor.checkpoint import pack
+from survivor.checkpoint import manifest, pack
 from survivor.checkpoint.manifest import BlobRef, Head, Manifest, PackRef
-from survivor.checkpoint.names import PACKS, Stamp
+from survivor.checkpoint.names import CHECKPOINTS, PACKS, Stamp
 from survivor.checkpoint.snapshot import Blob, Json
 from survivor.errors import FormatError
 from survivor.store.base import AbsentError, Store
@@ -202,6 +202,11 @@ class _Blobs(Mapping[str, Blob]):
 def pack_file(folder: str, stamp: Stamp) -> str:
     """Return the name of a pack's file."""
     return f"{folder}/{PACKS}/{stamp}{pack.SUFFIX}"
+
+
+def manifest_file(folder: str, checkpoint: Stamp | str) -> str:
+    """Return the name of a checkpoint's manifest."""
+    return f"{folder}/{CHECKPOINTS}/{checkpoint}{manifest.SUFFIX}"
 
 
 def stored_digest(store: Store, folder: str, ref: BlobRef) -> str:

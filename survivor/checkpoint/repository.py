@@ -15,7 +15,7 @@ from typing import Any
 from survivor.checkpoint import lease, manifest, pack, pruning
 from survivor.checkpoint.manifest import Head, Manifest
 from survivor.checkpoint.names import CHECKPOINTS, PACKS, Stamp, checked_job, new_stamp, stamps
-from survivor.checkpoint.reading import Checkpoint, CheckpointInfo, check_packs, describe
+from survivor.checkpoint.reading import Checkpoint, CheckpointInfo, check_packs, describe, manifest_file
 from survivor.checkpoint.retention import Retention
 from survivor.checkpoint.snapshot import Snapshot
 from survivor.checkpoint.writing import Commit, Writer
@@ -279,5 +279,5 @@ class Repository:
         return new_stamp(token, step, max(turns, default=0) + 1)
 
     def _manifest(self, stamp: Stamp) -> Manifest:
-        name = f"{self.job}/{CHECKPOINTS}/{stamp}{manifest.SUFFIX}"
+        name = manifest_file(self.job, stamp)
         return manifest.read(stamp, self.store.get(name), name)

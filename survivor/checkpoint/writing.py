@@ -18,8 +18,8 @@ from typing import Any
 
 from survivor.checkpoint import manifest, pack
 from survivor.checkpoint.manifest import BlobRef, Head, Manifest, PackRef
-from survivor.checkpoint.names import CHECKPOINTS, PACKS, Stamp, new_stamp
-from survivor.checkpoint.reading import pack_file, stored_digest
+from survivor.checkpoint.names import PACKS, Stamp, new_stamp
+from survivor.checkpoint.reading import manifest_file, pack_file, stored_digest
 from survivor.checkpoint.snapshot import Blob, Snapshot
 from survivor.errors import FormatError, StoreError
 from survivor.store.base import Chunk, Store
@@ -125,7 +125,7 @@ class Writer:
     def _write_manifest(self, commit: Commit, refs: dict[str, BlobRef], written_bytes: int) -> Manifest:
         head = _head(commit, refs, written_bytes)
         data = manifest.write(head, refs, commit.snapshot.document)
-        name = f"{self._folder}/{CHECKPOINTS}/{commit.stamp}{manifest.SUFFIX}"
+        name = manifest_file(self._folder, commit.stamp)
         # what a reader would refuse must not be written
         made = manifest.read(commit.stamp, memoryview(data), name)
         # a pack may have taken minutes: look again before the commit counts

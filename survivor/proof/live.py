@@ -15,8 +15,8 @@ import time
 from collections.abc import Container
 from pathlib import Path
 
-from survivor.checkpoint.names import CHECKPOINTS, JOB, LEASES, SESSIONS
-from survivor.checkpoint.reading import pack_file
+from survivor.checkpoint.names import JOB, LEASES, SESSIONS
+from survivor.checkpoint.reading import manifest_file, pack_file
 from survivor.checkpoint.repository import Repository
 from survivor.errors import FormatError, UsageError
 from survivor.proof import compare
@@ -135,7 +135,7 @@ class LiveCheck:
         job.places |= {str(number): (mark.index, mark.steps) for number, mark in marks.items()}
         asked = Asked(until=mark.index + WINDOW, until_step=mark.steps + 1)
         session = self._runner.session(job, None, asked)
-        restored = next((m for m in session.trace.marks if m.kind == "R"), None)
+        restored = session.trace.restored
         if restored is None or restored.step not in marks:
             self._tell(mark, Divergence("crash", detail=session.err.strip().splitlines()[-8:]))
             return
@@ -188,7 +188,7 @@ def _copy_job(source: Store, target: Store, job: str, steps: Container[int]) -> 
             names |= {entry.name for entry in source.files(f"{job}/{folder}")}
         for name in sorted(names):
             _copy(source, target, name)
-        _copy(source, target, f"{job}/{CHECKPOINTS}/{checkpoint.info.name}.json")
+        _copy(source, target, manifest_file(job, checkpoint.info.name))
     except (AbsentError, FormatError):
         return None
     return whole[-1].step

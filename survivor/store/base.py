@@ -17,6 +17,9 @@ from survivor.errors import StoreError
 #: What ``put`` takes: anything that exposes its bytes without a copy.
 Chunk = bytes | bytearray | memoryview
 
+#: Past the page cache (`survivor.store.direct`) no disk wants larger ones; pages of memory are as large.
+BLOCK_BYTES = 4096
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}(/[A-Za-z0-9][A-Za-z0-9._-]{0,199}){0,7}")
 
 

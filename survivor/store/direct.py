@@ -21,14 +21,12 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from survivor.store.base import Chunk
+from survivor.store.base import BLOCK_BYTES, Chunk
 
 #: Where it was tried or is known to work; an overlay passes it on to the file system below.
 FILE_SYSTEMS = {"ext4", "xfs", "f2fs", "overlay"}
 #: From here on it pays.
 LEAST_BYTES = 1 << 20
-#: No disk wants more; memory pages are as large.
-BLOCK_BYTES = 4096
 _WRITE_BYTES = 8 << 20
 _BUFFER_BYTES = 1 << 20
 _BUFFERS = 4

@@ -6,7 +6,7 @@ import errno
 from collections.abc import Iterable
 
 from survivor.store import direct, mounts
-from survivor.store.base import Chunk, Headed
+from survivor.store.base import BLOCK_BYTES, Chunk, Headed
 from survivor.store.operations import Operations
 
 _BATCH = 512  # buffers a writev call; the kernel takes 1024
@@ -29,7 +29,7 @@ class Filler:
         """Whether to try this file past the page cache."""
         if not isinstance(chunks, Headed) or chunks.size_bytes < direct.LEAST_BYTES:
             return False
-        if chunks.head_bytes % direct.BLOCK_BYTES:
+        if chunks.head_bytes % BLOCK_BYTES:
             return False
         if self.direct is None:
             self.direct = mounts.kind_of(root) in direct.FILE_SYSTEMS

@@ -102,7 +102,7 @@ def test_every_kill_and_power_cut_leaves_a_folder_that_is_read_right(ram, commit
 def past_the_cache(monkeypatch):
     """Files of every size are written past the page cache, head last, where the disk takes that."""
     monkeypatch.setattr("survivor.store.direct.LEAST_BYTES", 1)
-    monkeypatch.setattr("survivor.checkpoint.pack._PAGES_FROM_BYTES", 1)
+    monkeypatch.setattr("survivor.checkpoint.pack._BLOCKS_FROM_BYTES", 1)
     monkeypatch.setattr("survivor.checkpoint.writing._LATE_BYTES", 1)
     monkeypatch.setattr("survivor.store.mounts.kind_of", lambda *_: "ext4")
 
