@@ -71,7 +71,7 @@ def recorded(folder: Path, fault: str = "") -> Iterator[tuple[Path, list[tuple]]
     )
     events: list[tuple] = []
     try:
-        if not server.stdout or server.stdout.readline() != "ready\n" or not _is_up(mount, server):
+        if not server.stdout or server.stdout.readline() != "ready\n" or not is_up(mount, server):
             raise OSError(errno.ENODEV, f"no FUSE mount: {server.communicate(timeout=60)[1][-300:]}")
         yield mount, events
     finally:
@@ -89,7 +89,7 @@ def recorded(folder: Path, fault: str = "") -> Iterator[tuple[Path, list[tuple]]
         events += [_event(json.loads(line)) for line in lines]
 
 
-def _is_up(mount: Path, server: subprocess.Popen) -> bool:
+def is_up(mount: Path, server: subprocess.Popen) -> bool:
     """Wait until the mount answers: the process can't tell by itself when the kernel has taken it."""
     while server.poll() is None:
         # not by a look at the folder itself, which may be one of the operations that are to fail
@@ -97,6 +97,14 @@ def _is_up(mount: Path, server: subprocess.Popen) -> bool:
             return True
         os.sched_yield()
     return False
+
+
+def attributes_of(path: str) -> dict[str, int]:
+    """What a FUSE file system says of a file that is the one at this path."""
+    state = os.lstat(path)
+    names = ("st_mode", "st_nlink", "st_size", "st_uid", "st_gid", "st_ino")
+    times = {f"st_{kind}": getattr(state, f"st_{kind}_ns") for kind in ("atime", "mtime", "ctime")}
+    return {name: getattr(state, name) for name in names} | times
 
 
 def _event(parts: list) -> tuple:
@@ -234,10 +242,7 @@ def serve(source: str, mount: str, log: str, fault: str = "") -> None:
         # --- what does not
 
         def getattr(self, path, fh=None):
-            state = os.lstat(self._at(path))
-            names = ("st_mode", "st_nlink", "st_size", "st_uid", "st_gid", "st_ino")
-            times = {f"st_{kind}": getattr(state, f"st_{kind}_ns") for kind in ("atime", "mtime", "ctime")}
-            return {name: getattr(state, name) for name in names} | times
+            return attributes_of(self._at(path))
 
         def readdir(self, path, fh):
             return [".", "..", *os.listdir(self._at(path))]

@@ -29,7 +29,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "checkpoint"))
 
-from recorder import _is_up
+from recorder import attributes_of, is_up
 
 #: After so many operations another file is uploaded, or the cloud is looked at.
 SETTINGS = {"seed": 0, "upload_after": 40, "look_after": 150, "hidden": 0.1, "fails": 0.001, "fails_in_a_row": 3}
@@ -73,7 +73,7 @@ class LiveDrive:
                 [sys.executable, __file__, cloud, disk, mount, json.dumps(settings)], stdout=subprocess.PIPE, text=True
             )
             self._servers[name] = mount, server
-            if server.stdout.readline() != "ready\n" or not _is_up(mount, server):
+            if server.stdout.readline() != "ready\n" or not is_up(mount, server):
                 raise OSError(errno.ENODEV, "no FUSE mount")
         return self._servers[name][0]
 
@@ -249,10 +249,7 @@ def serve(cloud, disk, mount, settings):
         def getattr(self, path, fh=None):
             if path.startswith("/."):  # what the machine is told to do is no operation of a user's
                 raise mfusepy.FuseOSError(errno.ENOENT)
-            state = os.lstat(self._at(path))
-            names = ("st_mode", "st_nlink", "st_size", "st_uid", "st_gid", "st_ino")
-            times = {f"st_{kind}": getattr(state, f"st_{kind}_ns") for kind in ("atime", "mtime", "ctime")}
-            return {name: getattr(state, name) for name in names} | times
+            return attributes_of(self._at(path))
 
         def readdir(self, path, fh):
             return [".", "..", *os.listdir(self._at(path))]

@@ -1,7 +1,5 @@
 """``survivor run --deterministic``: what it sets, that it stays exact, and what is told of an operation that it forbids."""
 
-import pytest
-from supervising import Workplace
 
 SCRIPT = """\
 import os
@@ -24,15 +22,6 @@ print(torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchma
 print(os.environ.get("CUBLAS_WORKSPACE_CONFIG"))
 """
 BY_HAND = "import torch\ntorch.use_deterministic_algorithms(True)\n"
-
-
-@pytest.fixture
-def real(tmp_path, monkeypatch):
-    """A workplace with the real engine, which takes longer to start."""
-    monkeypatch.setattr("supervising.PATIENCE_S", 300.0)
-    workplace = Workplace(tmp_path)
-    yield workplace
-    workplace.clean_up()
 
 
 def test_a_killed_run_equals_a_plain_one_that_sets_it_by_itself(real):

@@ -1,7 +1,7 @@
 """The environment between two sessions: what is put back, what is told, in which order."""
 
 import pytest
-from supervising import Workplace, clean_environment
+from supervising import clean_environment
 
 from survivor.supervisor.drift import table
 from survivor.supervisor.environment import after, differences, put_back
@@ -79,15 +79,6 @@ for i in range(12):
     if i == 8 and os.environ.get("STRIKE"):
         os.kill(os.getpid(), 9)
 """
-
-
-@pytest.fixture
-def real(tmp_path, monkeypatch):
-    """A workplace with the real engine, which takes longer to start."""
-    monkeypatch.setattr("supervising.PATIENCE_S", 200.0)
-    workplace = Workplace(tmp_path)
-    yield workplace
-    workplace.clean_up()
 
 
 def test_another_number_of_threads_is_put_back_and_stays_exact(real):

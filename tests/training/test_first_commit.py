@@ -1,11 +1,9 @@
 """A job that was killed in its very first commit begins anew; one whose trained state is gone does not."""
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
+from commanding import run
 
 from survivor.checkpoint.job import JobRecord
 from survivor.checkpoint.repository import Repository
@@ -20,18 +18,6 @@ for step in range(3):
     optimizer.zero_grad()
     print(step)
 """
-
-
-def run(folder):
-    return subprocess.run(
-        [sys.executable, "-m", "survivor", "run", "script.py"],
-        cwd=folder,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
 
 
 @pytest.mark.parametrize(("left", "code"), [("start", 0), ("trained", 4)])

@@ -1,8 +1,6 @@
 """A wish to stop that comes in the middle of a snapshot: the next safe point is the last, and it is saved."""
 
-import os
-import subprocess
-import sys
+from commanding import run
 
 SCRIPT = """\
 import gc, os, signal, sys, time
@@ -39,20 +37,9 @@ for step in range(12):
 
 def test_a_wish_to_stop_that_comes_while_a_snapshot_is_taken_loses_nothing(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
-    command = [sys.executable, "-m", "survivor", "run", "--every", "0s", "script.py"]
     sessions = []
     while not sessions or (sessions[-1].returncode == 75 and len(sessions) < 3):
-        sessions.append(
-            subprocess.run(
-                command,
-                cwd=tmp_path,
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=300,
-            )
-        )
+        sessions.append(run(tmp_path, "--every", "0s"))
     assert [session.returncode for session in sessions] == [75, 0], sessions[-1].stderr
     assert "SIGTERM: saved at" in sessions[0].stderr
     printed = sessions[0].stdout + sessions[1].stdout
