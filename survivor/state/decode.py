@@ -24,6 +24,7 @@ from survivor.errors import FormatError
 from survivor.state import (
     atoms,
     caches,
+    exceptions,
     functions,
     generators,
     holders,
@@ -331,6 +332,17 @@ class Decoder(BulkDecoder):
         if cls is None or not issubclass(cls, enum.Enum) or node[2] not in cls.__members__:
             raise FormatError(f"the checkpoint names an enum member that does not exist: {node[1]} {node[2]}")
         return cls.__members__[node[2]]
+
+    def _make_exception(self, number: int, node: list[Any], live: Any) -> Any:
+        parts = dict(node[2])
+        target = live
+        if target is MISSING:
+            target = exceptions.new(node[1], lambda: self.value(parts["args"]))
+        if target is None:
+            return self._absent(number)
+        self._values[number] = target
+        exceptions.fill(target, self._mapping(node[2]))
+        return target
 
     # --- what is not carried ----------------------------------------------------------------
 

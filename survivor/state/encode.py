@@ -26,6 +26,7 @@ from survivor.checkpoint.snapshot import Blob
 from survivor.state import (
     atoms,
     caches,
+    exceptions,
     functions,
     generators,
     holders,
@@ -156,6 +157,7 @@ class Encoder(BulkEncoder):
             (np.generic, self._numpy_scalar),
             (np.dtype, self._numpy_dtype),
             (enum.Enum, self._enum),
+            (BaseException, self._exception),
             ((np.random.Generator, np.random.RandomState, np.random.BitGenerator), self._numpy_rng),
             (random.Random, self._python_rng),
             (torch.Generator, self._torch_rng),
@@ -261,6 +263,13 @@ class Encoder(BulkEncoder):
         """``["enum", class, name]``; a combination of flags has its number in the place of a name."""
         combined = isinstance(value, enum.Flag) and value.name not in type(value).__members__
         return ["enum", class_name(type(value)), value.value if combined else value.name]
+
+    def _exception(self, value: BaseException, number: int) -> Any:
+        """``["exception", class, parts]``: see `survivor.state.exceptions`."""
+        parts = exceptions.parts(value)
+        if parts is None:
+            return self._opaque(value, number)
+        return ["exception", class_name(type(value)), self._attributes(parts, number)]
 
     def _sequence(self, value: Any, number: int) -> Any:
         """``["list" | "tuple" | …, class or null, items, attributes]``; a deque adds ``maxlen``, a set its table."""
