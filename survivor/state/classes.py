@@ -5,7 +5,7 @@ live object to be merged into, so an instance is made: through its class, withou
 a folder that others can write, so it may choose among these only:
 
 - the user's own classes, and those of which the re-run script holds an instance already,
-- torch's, and those of other installed packages that the script uses, if they have no ``__del__``,
+- torch's, and those of other installed packages that the script has loaded, if they have no ``__del__``,
 - a few of the standard library that are plain values.
 
 Things that don't work: any class that is loaded (a temporary file's closer runs what it is told when it is collected);
@@ -14,12 +14,8 @@ only classes with a live instance (the first batch is made by the loop that is r
 
 from __future__ import annotations
 
-import dis
-import importlib
-import importlib.util
 import sys
 from collections.abc import Iterable
-from types import CodeType
 from typing import Any
 
 from survivor.state.scope import Scope, class_name, find_class
@@ -36,7 +32,7 @@ def find(name: str, scope: Scope, alive: Iterable[Any]) -> type | None:
         alive: objects that the re-run script holds.
     """
     known = _alive(name, alive)
-    cls = find_class(name) or known or _late(name, scope)
+    cls = find_class(name) or known
     if cls is None:
         return None
     allowed = name.startswith(("torch.", "torch:", "collections:")) or name in _PLAIN
@@ -52,29 +48,6 @@ def _alive(name: str, alive: Iterable[Any]) -> type | None:
     return None
 
 
-def _late(name: str, scope: Scope) -> type | None:
-    """A class of a package that only training imports: the user's own code has to name the package."""
-    module = name.partition(":")[0]
-    root = module.partition(".")[0]
-    if not any(names_module(code, [root]) for code in list(scope.codes.values())) or not _is_installed_package(root):
-        return None
-    try:
-        importlib.import_module(module)
-    except ImportError:
-        return None
-    return find_class(name)
-
-
-def names_module(code: CodeType, words: list[str]) -> bool:
-    """Whether a code, or one in it, may import a module: whole, or the last word of it from the rest."""
-    imports = {each.argval for each in dis.get_instructions(code) if each.opname in ("IMPORT_NAME", "IMPORT_FROM")}
-    if ".".join(words) in imports or words[-1] in imports:
-        return True
-    if len(words) == 1 and any(each.startswith(f"{words[0]}.") for each in imports):
-        return True
-    return any(names_module(each, words) for each in code.co_consts if isinstance(each, CodeType))
-
-
 def _is_installed(cls: type) -> bool:
     """Whether a class is an installed package's, and does nothing when an instance of it goes."""
     if any("__del__" in vars(base) for base in cls.__mro__):
@@ -83,8 +56,7 @@ def _is_installed(cls: type) -> bool:
 
 
 def _is_installed_package(root: str) -> bool:
-    module = sys.modules.get(root)
-    spec = getattr(module, "__spec__", None) if module is not None else importlib.util.find_spec(root)
+    spec = getattr(sys.modules.get(root), "__spec__", None)
     origin = getattr(spec, "origin", None) or ""
     places = [origin, *(getattr(spec, "submodule_search_locations", None) or ())]
     return any("/site-packages/" in f"{place}/" or "/dist-packages/" in f"{place}/" for place in places)
