@@ -26,6 +26,7 @@ from survivor.checkpoint.snapshot import Blob
 from survivor.state import (
     atoms,
     caches,
+    classes,
     exceptions,
     functions,
     generators,
@@ -151,7 +152,7 @@ class Encoder(BulkEncoder):
     # --- which encoder for which class ------------------------------------------------------
 
     def _method_for(self, kind: type) -> Callable[[Any, int], Any]:  # noqa: PLR0911  # one return a class
-        for classes, method in (
+        for kinds, method in (
             (torch.Tensor, self._tensor),
             (np.ndarray, self._array),
             (np.generic, self._numpy_scalar),
@@ -171,7 +172,7 @@ class Encoder(BulkEncoder):
             (bytearray, self._bytearray),
             ((list, tuple, set, frozenset, collections.deque), self._sequence),
         ):
-            if issubclass(kind, classes):
+            if issubclass(kind, kinds):
                 return method
         if kind in (torch.dtype, torch.device, torch.layout, torch.memory_format, torch.qscheme):
             return self._torch_constant
@@ -274,7 +275,8 @@ class Encoder(BulkEncoder):
     def _sequence(self, value: Any, number: int) -> Any:
         """``["list" | "tuple" | …, class or null, items, attributes]``; a deque adds ``maxlen``, a set its table."""
         base = next(b for b in (list, tuple, set, frozenset, collections.deque) if isinstance(value, b))
-        items = self._items(base.__iter__(value), number)  # a subclass may iterate otherwise
+        held = classes.tuple_items(value) if base is tuple else base.__iter__(value)  # a subclass may iterate otherwise
+        items = self._items(held, number)
         own = None if type(value) is base else class_name(type(value))
         node = [base.__name__, own, items, self._instance_attributes(value, number) if own else []]
         if base in (set, frozenset):
