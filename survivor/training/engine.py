@@ -33,6 +33,7 @@ from survivor.training import ending, importer, watch
 from survivor.training.assembly import Assembly
 from survivor.training.capture import RESULT, Capture, capture, freeze, inside_unwatched_loop, sites_of
 from survivor.training.files import Files
+from survivor.training.finding import Finding
 from survivor.training.graphs import Graphs
 from survivor.training.imports import Imports
 from survivor.training.leaving import Leaving
@@ -113,6 +114,7 @@ class Engine:
         self.files = Files(self.scope, link.warn, link.note)
         self.plan = Plan(settings, link, self.scope.files)
         self.step = 0
+        self.saves = 0
         self._due = 0.0
         self._stop_reason: str | None = None
         self._capture_cost_s = 0.0
@@ -125,6 +127,7 @@ class Engine:
         self._starts = 0
         self.assembly = Assembly(self)
         self.leaving = Leaving(self)
+        self.finding = Finding(self)
         self.tracked: dict[str, Any] = {}
         self.ignored: list[Any] = []
         self.metrics = Metrics(settings.keep_best)
@@ -153,6 +156,7 @@ class Engine:
             self.files.made_folder = self._save_start
             self._save_start()
         self._due = self.clock()
+        self.finding.begin()
 
     def _data_set_grows(self, path: str) -> None:
         self.link.warn(
@@ -180,6 +184,7 @@ class Engine:
         """
         if self.replay is not None:
             self.replay.never_reached()
+        self.finding.ended()
         # all that could have used a graph has run by now, so nothing need be learned of it first
         paths = [path for past in self.hooks.root.ended if past.level for path in past.level.open_paths]
         if self._end is not None and self._end.step == self.step and not self.graphs.used(paths):
@@ -263,11 +268,14 @@ class Engine:
         if record.context.entries:
             record.context = Context()
         record.level = None
+        if not record.trained and record.done and not self.finding.seen:
+            self.finding.look(record)
         if not (site.trains or site.hinted):
             if record.done == 0 and site.entries == 1 and self._unknown_levels_s < _UNKNOWN_LEVELS_S:
                 self._take_level(record, self.clock())
             return
         self.step += 1
+        self.graphs.backwards += self.finding.counts(record)
         now = self.clock()
         if record.done:
             took = now - record.head_at
@@ -303,8 +311,8 @@ class Engine:
     def _trained(self, frame: Any) -> None:
         """A backward pass or an optimizer step: the loops around it train."""
         self.graphs.backwards += 1
-        if self._at is not None and self._at.trained:  # the usual case; a loop inside it would have had a head since
-            return
+        if self._at is not None and self._at.trained and self.finding.seen:
+            return  # the usual case; a loop inside it would have had a head since
         if self.first_training is not None:
             self.first_training(frame)
         if self.replay is None:
@@ -315,9 +323,11 @@ class Engine:
                 "training runs outside of every loop that survivor watches: no checkpoint can be made there; "
                 "mark the loop with survivor.loop(…) if it is in an installed package"
             )
+        chain = self.hooks.chain(frame)
+        if not self.finding.seen:
+            self.finding.trained(chain)
         if innermost is None or innermost.trained or self.hooks.off:
             return
-        chain = self.hooks.chain(frame)
         for record in chain:
             record.trained = True
             record.site.trains = True
@@ -365,6 +375,8 @@ class Engine:
             taken = capture(encoder, record, chain, self.tracked, result)
             if record.how == "raise" and any(path.startswith(RESULT) for path, _ in taken.opaque):
                 return None
+            if self.finding.refused(taken, record.site):
+                return None
             if record.site.trains or record.site.hinted:
                 self.plan.check(taken.opaque, record.site)
         except NotResumableError as error:
@@ -393,12 +405,14 @@ class Engine:
             if taken is not None and (idle or self.graphs.used(taken.level.open_paths)):
                 record.site.retry_at = now + _RETRY_FACTOR * (self.clock() - now)
             record.site.tried_at = self.graphs.backwards
-            self.plan.postponed(blocked or self.graphs.why, since=now - self._due)
+            self.finding.blocked = blocked or self.graphs.why
+            self.plan.postponed(self.finding.blocked, since=now - self._due)
             return None
         snapshot, best = self.assembly.at_head(chain, taken.level), self.metrics.take_improved()
         # looked at once: a wish to stop that comes while this is being saved is for the next safe point
         stopping = self.stopping
         self.link.save(snapshot, final=stopping, needed=best)
+        self.saves += 1
         if stopping:
             self.link.leave()
         end = self.clock()

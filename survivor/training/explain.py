@@ -69,7 +69,8 @@ def main(arguments: list[str]) -> None:
     sys.argv[0] = found.argv0
     code = engine.compile(found.source, found.filename, "__main__")
     exec(code, module.__dict__)  # noqa: S102
-    print("\nNo backward pass and no optimizer step ran: survivor has nothing to watch in this script.")
+    print("\nNo backward pass and no optimizer step ran, and no loop for long: survivor found nothing to watch here.")
+    print("survivor.loop(iterable) marks the loop that trains: for epoch in survivor.loop(range(10))")
 
 
 def show(engine: Engine, frame: FrameType) -> None:
