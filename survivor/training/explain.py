@@ -69,8 +69,18 @@ def main(arguments: list[str]) -> None:
     sys.argv[0] = found.argv0
     code = engine.compile(found.source, found.filename, "__main__")
     exec(code, module.__dict__)  # noqa: S102
-    print("\nNo backward pass and no optimizer step ran, and no loop for long: survivor found nothing to watch here.")
-    print("survivor.loop(iterable) marks the loop that trains: for epoch in survivor.loop(range(10))")
+    _show_nothing(engine)
+
+
+def _show_nothing(engine: Engine) -> None:
+    print("\nNo backward pass and no optimizer step ran, and no loop for more than some seconds.")
+    by_name = [site for site in engine.sites if site.hinted and site.entries]
+    if by_name:
+        print("Checkpoints are made in loops that may train by the names of what they call:")
+        for site in by_name:
+            print(f"  {site}")
+    else:
+        print("survivor.loop(iterable) marks the loop that trains: for epoch in survivor.loop(range(10))")
 
 
 def show(engine: Engine, frame: FrameType) -> None:

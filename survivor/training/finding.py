@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 #: How long loops may run without any training until they are believed to train.
 _PATIENCE_S = 5.0
-#: A loop whose bodies are shorter than this on average is left alone: its heads would cost too much.
+#: A loop whose bodies are shorter than this on average is left alone: its heads would cost too much. The
+#: outermost loop may have shorter ones.
 _SHORTEST_BODY_S = 1e-3
+_SHORTEST_OUTERMOST_S = 20e-6
 _REMIND_AFTER_S = 60.0
 _ADVICE = "survivor.loop(iterable) marks the loop that trains: for epoch in survivor.loop(range(10))"
 
@@ -65,10 +67,12 @@ class Finding:
             self._since = now
         if now - self._since < min(_PATIENCE_S, every_s):
             return
-        if every_s and (now - record.entered_at) / record.done < _SHORTEST_BODY_S:
+        chain = engine.hooks.chain(record.frame)
+        shortest = _SHORTEST_OUTERMOST_S if chain[0] is record else _SHORTEST_BODY_S
+        if every_s and (now - record.entered_at) / record.done < shortest:
             self._left_alone.add(site)
         else:
-            self._believe(engine.hooks.chain(record.frame))
+            self._believe(chain)
 
     def _source_says(self) -> bool:
         """Whether the source names calls that train: those loops are tried as they are, and others are not."""
