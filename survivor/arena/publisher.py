@@ -6,6 +6,7 @@ import _thread
 import fcntl
 import os
 import time
+from collections.abc import Container
 
 from survivor import machine
 from survivor.arena.kernel import Map, NoMemoryError, lock, unlock
@@ -67,8 +68,11 @@ class _Slot:
             self._map.touch()
         self.being_touched = False
 
-    def write(self, held: Held, index: bytes, placed: list[tuple[int, Blob]], end: int) -> None:
-        """Copy a snapshot in and make it valid; the slot was invalidated before."""
+    def copy(self, placed: list[tuple[int, Blob]], end: int, index: bytes) -> dict[int, bytes]:
+        """Copy blobs and the index to their places; the slot was invalidated before.
+
+        Returns what `seal` is to know: what lies here that can't change.
+        """
         assert self._map is not None
         before, self._placed = self._placed, {}  # if this is cut short, nothing is known of what lies here
         kept: dict[int, bytes] = {}
@@ -82,8 +86,53 @@ class _Slot:
                 if whole is not None:
                     kept[offset] = whole
             memory[end : end + len(index)] = index
-        write_head(self.fd, held, end, len(index))
+        return kept
+
+    def copy_beside(self, placed: list[tuple[int, Blob]]) -> None:
+        """Copy writable blobs to their places, while other threads run."""
+        assert self._map is not None
+        for offset, blob in placed:
+            self._map.fill(offset, blob.data)
+
+    def seal(self, held: Held, end: int, index_bytes: int, kept: dict[int, bytes]) -> None:
+        """Make what was copied valid."""
+        write_head(self.fd, held, end, index_bytes)
         self._placed = kept
+
+
+class Copy:
+    """A snapshot on its way into a slot: nobody sees it there before `commit`.
+
+    Args:
+        slot: where to, invalidated and large enough.
+        held: what it will be known by.
+        placed: each blob with its place.
+        index: the place after the last blob, and what is to lie there.
+        later: names of the blobs that are left for `finish`.
+    """
+
+    def __init__(
+        self,
+        slot: _Slot,
+        held: Held,
+        placed: list[tuple[int, Blob]],
+        index: tuple[int, bytes],
+        later: Container[str] = (),
+    ) -> None:
+        self.held = held
+        self._slot = slot
+        self._later = [item for item in placed if item[1].name in later]
+        self._end, self._index_bytes = index[0], len(index[1])
+        self._kept = slot.copy([item for item in placed if item[1].name not in later], *index)
+
+    def finish(self) -> None:
+        """Copy what is left; may run in a thread of its own, which leaves the interpreter to others meanwhile."""
+        self._slot.copy_beside(self._later)
+
+    def commit(self) -> Held:
+        """Make it the newest snapshot."""
+        self._slot.seal(self.held, self._end, self._index_bytes, self._kept)
+        return self.held
 
 
 class Publisher:
@@ -100,7 +149,15 @@ class Publisher:
         self.seq = held.seq if held is not None else 0
 
     def publish(self, snapshot: Snapshot) -> Held:
-        """Copy ``snapshot`` into a slot.
+        """Copy ``snapshot`` into a slot; raises as `begin`."""
+        copy = self.begin(snapshot)
+        copy.finish()
+        return copy.commit()
+
+    def begin(self, snapshot: Snapshot, later: Container[str] = ()) -> Copy:
+        """Copy ``snapshot`` into a slot, but for the blobs with the names in ``later``, whose bytes are writable.
+
+        The copy is to be finished and committed, or forgotten, before the next one begins.
 
         Raises:
             NoMemoryError: there is no memory for its size; what lay in the arena is still there.
@@ -118,9 +175,8 @@ class Publisher:
         )
         with self._choosing:
             slot = self._choose(end + len(index))
-        slot.write(held, index, placed, end)
         self.seq = held.seq
-        return held
+        return Copy(slot, held, placed, (end, index), later)
 
     def unprepared_bytes(self, snapshot: Snapshot) -> int:
         """How much memory the next copy would be the first to touch, which is slow."""

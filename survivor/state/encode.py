@@ -36,6 +36,7 @@ from survivor.state import (
     readers,
     rng,
     sets,
+    steady,
     tables,
 )
 from survivor.state.memory import Constants, Memory
@@ -85,6 +86,7 @@ class Encoder:
         self._methods: dict[type, Callable[[Any, int], Any]] = {}
         self._addressed: list[int] = []  # dicts with keys that may be the id() of an object, as GradScaler has
         self._caches: list[tuple[Any, int]] = []
+        self.steady: dict[str, steady.Steady] = {}
         self._ignored = {id(value) for value in ignored}
 
     # --- references -------------------------------------------------------------------------
@@ -142,7 +144,8 @@ class Encoder:
             for pair in self.nodes[number][2]:
                 if type(pair[0]) is int and pair[0] in self._memo:
                     pair[0] = {"~": ["id", self._memo[pair[0]]]}
-        blobs = self.memory.finish(self.nodes)
+        blobs = self.memory.finish(steady.addresses(self._alive))
+        self.steady = self.memory.steady
         # no cycles: a graph that the state hung on must be freed with the encoder, not at the next collection
         self._methods.clear()
         del self.memory

@@ -32,6 +32,7 @@ from survivor.state.scope import Scope
 from survivor.training import importer, watch
 from survivor.training.assembly import Assembly
 from survivor.training.capture import Capture, capture, freeze, inside_unwatched_loop, sites_of
+from survivor.training.copying import Settled
 from survivor.training.files import Files
 from survivor.training.graphs import Graphs
 from survivor.training.imports import Imports
@@ -77,6 +78,7 @@ class Link(Protocol):
     def save(self, snapshot: Snapshot, *, final: bool, needed: bool = False) -> None: ...  # noqa: D102
     def leave(self) -> Any: ...  # noqa: D102
     def refuse(self, error: SurvivorError) -> Any: ...  # noqa: D102
+    def settled(self) -> Settled | None: ...  # noqa: D102
     def beat(self, now_s: float) -> None: ...  # noqa: D102
     def note(self, text: str) -> None: ...  # noqa: D102
     def warn(self, text: str) -> None: ...  # noqa: D102
@@ -256,6 +258,9 @@ class Engine:
             record.head_at = self.clock()
             return
         self.link.beat(self.clock())
+        if (settled := self.link.settled()) is not None:
+            self._beside_s += settled.seconds
+            self._due = min(self._due, self.clock()) if settled.torn else self._due
         self._at = record
         record.head_at_byte = record.frame.f_lasti
         site = record.site
