@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import fcntl
+import math
 import os
 import time
 from collections.abc import Container
@@ -16,8 +17,12 @@ from survivor.checkpoint.snapshot import Blob, Snapshot
 _ROUND_BYTES = 2 << 20  # a huge page
 #: What a slot may take of the free memory: the rest is the training's own.
 _SHARE_OF_FREE = 0.5
-#: A third slot lets the child take snapshots while a slow store reads one; only where memory is plenty.
+#: A third slot lets the child take snapshots while a slow store reads one; only where memory is plenty, and the store
+#: was seen to be slow, or the snapshot can't wait.
 _SHARE_FOR_THIRD = 0.15
+_SLOW_STORE_S = 5.0
+#: Room for a state that grows, as a share of its size.
+_SPARE = 1 / 32
 
 
 class BusyError(Exception):
@@ -54,7 +59,7 @@ class _Slot:
             return
         if self.being_touched:
             raise BusyError
-        size = -(-(size_bytes + size_bytes // 16) // _ROUND_BYTES) * _ROUND_BYTES
+        size = -(-int(size_bytes * (1 + _SPARE)) // _ROUND_BYTES) * _ROUND_BYTES
         if self._map is not None:
             self._map.unmap()
             self._map = None
@@ -145,23 +150,24 @@ class Publisher:
     def __init__(self, fds: tuple[int, ...]) -> None:
         self._slots = [_Slot(fd) for fd in fds]
         self._choosing = _thread.allocate_lock()
+        self._busy_since = math.inf  # monotonic
         held = newest(fds)
         self.seq = held.seq if held is not None else 0
 
-    def publish(self, snapshot: Snapshot) -> Held:
+    def publish(self, snapshot: Snapshot, *, urgent: bool = False) -> Held:
         """Copy ``snapshot`` into a slot; raises as `begin`."""
-        copy = self.begin(snapshot)
+        copy = self.begin(snapshot, urgent=urgent)
         copy.finish()
         return copy.commit()
 
-    def begin(self, snapshot: Snapshot, later: Container[str] = ()) -> Copy:
+    def begin(self, snapshot: Snapshot, later: Container[str] = (), *, urgent: bool = False) -> Copy:
         """Copy ``snapshot`` into a slot, but for the blobs with the names in ``later``, whose bytes are writable.
 
         The copy is to be finished and committed, or forgotten, before the next one begins.
 
         Raises:
             NoMemoryError: there is no memory for its size; what lay in the arena is still there.
-            BusyError: every slot that could be used is being read; try again later.
+            BusyError: every slot that could be used is being read; try again later, with ``urgent`` if that is soon.
             FormatError: the document is no JSON.
         """
         placed, blobs, end = lay_out(snapshot)
@@ -174,7 +180,7 @@ class Publisher:
             taken_at=time.time(),
         )
         with self._choosing:
-            slot = self._choose(end + len(index))
+            slot = self._choose(end + len(index), urgent)
         self.seq = held.seq
         return Copy(slot, held, placed, (end, index), later)
 
@@ -212,7 +218,7 @@ class Publisher:
         found = [(held.seq, slot) for slot in self._slots if (held := held_in(slot.fd)) is not None]
         return max(found, key=lambda item: item[0])[1] if found else None
 
-    def _choose(self, need: int) -> _Slot:
+    def _choose(self, need: int, urgent: bool) -> _Slot:
         """An empty slot of that size, which is not the newest one, as long as there is memory for two."""
         newest_slot = self._newest()
         free: list[_Slot] = []
@@ -222,6 +228,10 @@ class Publisher:
             if slot is not newest_slot:
                 group = unused if not slot.capacity_bytes else free if slot.invalidate() else busy
                 group.append(slot)
+        self._busy_since = min(self._busy_since, time.monotonic()) if busy else math.inf
+        third = urgent or time.monotonic() - self._busy_since >= _SLOW_STORE_S
+        if busy and not free and not third:
+            raise BusyError
         free.sort(key=lambda slot: slot.capacity_bytes < need)
         for slot in [*free, *unused][:1]:
             try:

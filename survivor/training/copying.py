@@ -60,7 +60,7 @@ class Copies:
         self.settle()
         while not self._gone():
             try:
-                return self._publisher.publish(snapshot)
+                return self._publisher.publish(snapshot, urgent=must)
             except arena.BusyError:
                 if not must:
                     return None
