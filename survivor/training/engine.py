@@ -198,7 +198,7 @@ class Engine:
 
     def due(self, site: Site, now: float) -> bool:
         """Whether a checkpoint is wanted at a head of ``site``; a proof's tracer decides in its place."""
-        return (now >= self._due or self.stopping) and now >= site.retry_at
+        return (now >= self._due or self.stopping or self.metrics.improved) and now >= site.retry_at
 
     def resumed(self) -> None:
         """The replay is over; the script trains on."""
@@ -209,8 +209,8 @@ class Engine:
 
     def report(self, values: dict[str, float]) -> None:
         """Note metrics; a new best is saved at the next safe point, where the state is still what was measured."""
-        if self.replay is None and self.metrics.report(values):
-            self._due = min(self._due, self.clock())
+        if self.replay is None:
+            self.metrics.report(values)
 
     def open_iterator(self, iterable: Iterable[Any]) -> Iterator[Any]:
         """The iterator of a loop that is entered."""
@@ -259,8 +259,7 @@ class Engine:
             return
         self.link.beat(self.clock())
         if (settled := self.link.settled()) is not None:
-            self._beside_s += settled.seconds
-            self._due = min(self._due, self.clock()) if settled.torn else self._due
+            self._copied(settled)
         self._at = record
         record.head_at_byte = record.frame.f_lasti
         site = record.site
@@ -285,6 +284,15 @@ class Engine:
                 return
         if may_be_outer and self._level_pays(record, now):
             self._take_level(record, now)
+
+    def _copied(self, settled: Settled) -> None:
+        """A copy beside the training has come to its end, and cost what was not known when it began."""
+        now = self.clock()
+        if settled.torn:
+            self._beside_s += settled.seconds
+            self._due = min(self._due, now)
+        else:
+            self._due = min(self._due + settled.seconds / self.settings.overhead, now + self.settings.every_s)
 
     def ended(self, record: Record, value: Any = None) -> None:
         """A loop has run to its end, or is about to be left by ``break``, or by ``return`` with a value."""
