@@ -156,6 +156,7 @@ def test_a_reader_that_is_killed_lets_go(slots):
 
 
 def test_a_third_slot_is_made_only_for_a_slow_store_or_a_snapshot_that_cannot_wait(slots, monkeypatch):
+    monkeypatch.setattr(arena_publisher, "_SMALL_BYTES", 0)
     publisher = Publisher(slots)
     for number in (1, 2):
         publisher.publish(snapshot(number))

@@ -40,7 +40,10 @@ def carrier(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     carrier = Carrier(
-        tmp_path / "here", warn=lambda text: carrier.warned.append(text), note=lambda text: carrier.noted.append(text)
+        tmp_path / "here",
+        tmp_path / "here",
+        warn=lambda text: carrier.warned.append(text),
+        note=lambda text: carrier.noted.append(text),
     )
     carrier.warned, carrier.noted = [], []
     return carrier

@@ -18,9 +18,10 @@ _ROUND_BYTES = 2 << 20  # a huge page
 #: What a slot may take of the free memory: the rest is the training's own.
 _SHARE_OF_FREE = 0.5
 #: A third slot lets the child take snapshots while a slow store reads one; only where memory is plenty, and the store
-#: was seen to be slow, or the snapshot can't wait.
+#: was seen to be slow, or the snapshot can't wait, or is small.
 _SHARE_FOR_THIRD = 0.15
 _SLOW_STORE_S = 5.0
+_SMALL_BYTES = 32 << 20
 #: Room for a state that grows, as a share of its size.
 _SPARE = 1 / 32
 
@@ -229,7 +230,7 @@ class Publisher:
                 group = unused if not slot.capacity_bytes else free if slot.invalidate() else busy
                 group.append(slot)
         self._busy_since = min(self._busy_since, time.monotonic()) if busy else math.inf
-        third = urgent or time.monotonic() - self._busy_since >= _SLOW_STORE_S
+        third = urgent or need <= _SMALL_BYTES or time.monotonic() - self._busy_since >= _SLOW_STORE_S
         if busy and not free and not third:
             raise BusyError
         free.sort(key=lambda slot: slot.capacity_bytes < need)

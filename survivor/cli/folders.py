@@ -10,7 +10,7 @@ import click
 from survivor.checkpoint.names import checked_job
 from survivor.checkpoint.repository import Repository
 from survivor.errors import FormatError, UsageError
-from survivor.store import open_store
+from survivor.store import absolute, open_store
 from survivor.supervisor.options import DEFAULT_STORE
 from survivor.supervisor.places import default_store
 
@@ -30,7 +30,7 @@ def open_job(store: str, job: str) -> Repository:
         UsageError: there is no such job.
         StoreError: the store can't be read.
     """
-    place = open_store(store)
+    place = open_store(absolute(store))
     jobs = sorted(place.folders(""))
     if checked_job(job) not in jobs:
         known = (

@@ -26,9 +26,9 @@ def command(store: str | None, as_json: bool, place: str | None) -> None:
     Only manifests and the lengths of packs are looked at; 'survivor check JOB' reads every byte.
     """
     from survivor.report.status import jobs_of
-    from survivor.store import open_store
+    from survivor.store import absolute, open_store
 
-    where = open_store(place or store or default_store())
+    where = open_store(absolute(place or store or default_store()))
     jobs = jobs_of(where)
     if as_json:
         for job in jobs:
@@ -54,6 +54,8 @@ def _lines(job: JobStatus) -> list[str]:
             f"  newest checkpoint: {job.position} (step {job.step}, {size_text(job.size_bytes)}, {age} ago; "
             f"{job.checkpoints} in all)"
         )
+    elif job.problem and job.state != "unreadable":
+        lines.append(f"  none of its {job.checkpoints} checkpoints of training is whole")
     elif job.state != "unreadable":
         lines.append("  no training checkpoint yet")
     if job.metrics:

@@ -62,10 +62,19 @@ CATALOGUE = (
     Hint("weak-dictionary", "what a weak dictionary holds is not carried: use a dict", resumed=True),
     Hint("shared-memory", "memory that processes share is not carried: keep the value in an object too", resumed=True),
     Hint("environment", "os.environ belongs to one process: keep the value in a variable", resumed=True),
-    Hint("library-attribute", "an attribute of an installed module is not carried: keep the value in a variable of "
-         "your own", resumed=True),
+    Hint("exit-handler", "what was registered with atexit while training is not registered in a resumed process: "
+         "register it before the loop", resumed=True, stages=("output", "files")),
+    Hint("global-hook", "a hook for all modules or optimizers belongs to one process: register it before the loop, or "
+         "on the module itself", resumed=True),
+    Hint("event-loop", "the tasks of an event loop are not carried: let each iteration run its own to their end",
+         resumed=True),
+    Hint("log-handler", "what a logging handler has gathered is not carried: keep it in a list", resumed=True),
+    Hint("garbage-collector", "when garbage is collected is another in each process: don't compute with it",
+         True, True),
+    Hint("library-attribute", "an attribute of an installed module or class is not carried: keep the value in a "
+         "variable of your own", resumed=True),
     Hint("process-flag", "a flag of the process is set while training, and a resumed process begins without it: set "
-         "it in every iteration, or before the loop", resumed=True, paths=("torch.", "numpy.", "sys.")),
+         "it in every iteration, or before the loop", resumed=True, paths=("torch.", "numpy.", "sys.", "decimal.")),
     Hint("foreign-memory", "memory of C code is not carried: keep the value in an object", resumed=True),
     Hint("memory-map", "a mapped file is the file: what was written after the checkpoint stays in it", resumed=True),
     Hint("database", "a database is not taken back to the checkpoint: what was written after it stays", resumed=True),

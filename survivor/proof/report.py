@@ -116,7 +116,8 @@ class Report:
         lines = [f"{self.target}: {heads.get(self.outcome, 'does NOT resume exactly')}"]
         if different is None:
             return [*lines, *(f"  | {line}" for line in self.err.strip().splitlines()[-12:])]
-        lines.append(f"  first difference: {_STAGES[different.stage]}")
+        if self.outcome != "refused":
+            lines.append(f"  first difference: {_STAGES[different.stage]}")
         if different.stage == "output":
             lines.append(f"  printed line:     {different.kind}")
         elif different.stage == "files":
@@ -147,7 +148,9 @@ class Report:
             lines.append(f"  state:            {different.leaves[0].path}{more}")
         expected, found, words = self.values
         expected, found = expected or different.expected, found or different.found
-        if expected or found:
+        if different.stage in ("crash", "refused"):
+            lines.append(f"  it ended with:    {found}")
+        elif expected or found:
             lines.append(f"  expected:         {expected}")
             lines.append(f"  found:            {found}")
         if words:

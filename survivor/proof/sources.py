@@ -24,13 +24,23 @@ _ADDS = ("scatter_add_", "scatter_add", "index_add_", "index_add", "scatter_redu
 _LISTINGS = ("listdir", "scandir", "glob", "iglob", "rglob", "iterdir")
 _FLAGS = (
     "set_default_dtype set_grad_enabled use_deterministic_algorithms set_float32_matmul_precision set_flush_denormal "
-    "seterr"
+    "seterr set_default_validate_args setcontext setlocale umask"
+).split()
+_GLOBAL_HOOKS = (
+    "register_module_forward_hook register_module_forward_pre_hook register_module_full_backward_hook "
+    "register_module_full_backward_pre_hook register_optimizer_step_pre_hook register_optimizer_step_post_hook"
 ).split()
 #: Names that are found wherever they are called.
 _CALLS = {
     **dict.fromkeys(_ENTROPY, "entropy"),
     **dict.fromkeys(_ADDS, "atomic-adds"),
     **dict.fromkeys(_FLAGS, "process-flag"),
+    **dict.fromkeys(_GLOBAL_HOOKS, "global-hook"),
+    **dict.fromkeys(("new_event_loop", "create_task", "ensure_future"), "event-loop"),
+    **dict.fromkeys(("get_count", "get_stats", "get_objects"), "garbage-collector"),
+    "getcontext": "process-flag",
+    "MemoryHandler": "log-handler",
+    "QueueHandler": "log-handler",
     "set_num_threads": "thread-count",
     "getpid": "process-number",
     "Thread": "threads",
@@ -45,7 +55,12 @@ _CALLS = {
     "putenv": "environment",
     "ignore": "ignored",
 }
-_MODULES_CALLED = {"sqlite3": "database", "subprocess": "other-process", "ctypes": "foreign-memory"}
+_MODULES_CALLED = {
+    "sqlite3": "database",
+    "subprocess": "other-process",
+    "ctypes": "foreign-memory",
+    "atexit": "exit-handler",
+}
 
 
 @dataclass(frozen=True)
@@ -74,7 +89,7 @@ def scan(folder: Path, script: Path) -> list[Finding]:
         except (OSError, SyntaxError, ValueError):
             continue
         lines = source.splitlines()
-        for key, node in _Scan(tree).findings():
+        for key, node in _Scan(tree, folder).findings():
             number = getattr(node, "lineno", 1)
             found.append(Finding(key, path.name, number, lines[number - 1].strip() if number <= len(lines) else ""))
         pending += _imported(tree, script.parent)
@@ -92,6 +107,11 @@ def _imported(tree: ast.AST, folder: Path) -> list[Path]:
     return [path for part in parts for path in (part.with_suffix(".py"), part / "__init__.py")]
 
 
+def _is_in(folder: Path, module: str) -> bool:
+    place = folder / module.partition(".")[0]
+    return place.with_suffix(".py").exists() or place.is_dir()
+
+
 def _last(function: ast.expr) -> str:
     if isinstance(function, ast.Attribute):
         return function.attr
@@ -107,14 +127,15 @@ def _first(function: ast.expr) -> str:
 class _Scan:
     """The findings of one module."""
 
-    def __init__(self, tree: ast.Module) -> None:
+    def __init__(self, tree: ast.Module, folder: Path) -> None:
         self._tree = tree
         self._parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
-        self._imported = {
+        self._imported = {  # names that stand for what is installed
             (alias.asname or alias.name).partition(".")[0]
             for node in ast.walk(tree)
-            if isinstance(node, ast.Import)
+            if isinstance(node, (ast.Import, ast.ImportFrom)) and not getattr(node, "level", 0)
             for alias in node.names
+            if not _is_in(folder, getattr(node, "module", None) or alias.name)
         }
 
     def findings(self) -> Iterator[tuple[str, ast.AST]]:
@@ -138,6 +159,7 @@ class _Scan:
     def _call(self, node: ast.Call) -> Iterator[tuple[str, ast.AST]]:
         name, module = _last(node.func), _first(node.func)
         inside = {_last(each.func) for arg in [*node.args] for each in ast.walk(arg) if isinstance(each, ast.Call)}
+        plain = isinstance(node.func, ast.Name)
         if name in _SEEDERS and inside & {*_CLOCKS, *_ENTROPY, "getpid", "hash", "id"}:
             yield "seed-from-outside", node
         if name in _GENERATORS and not node.args and not node.keywords:
@@ -152,9 +174,10 @@ class _Scan:
             yield _MODULES_CALLED[module], node
         if isinstance(node.func, ast.Name) and name in ("hash", "id"):
             yield f"builtin-{name}", node
+        if plain and name == "setattr" and node.args and _first(node.args[0]) in self._imported:
+            yield "library-attribute", node
         if name in _LISTINGS and not self._is_sorted(node):
             yield "unsorted-listing", node
-        plain = isinstance(node.func, ast.Name)
         if plain and name in ("list", "tuple", "enumerate") and node.args and self._is_set(node.args[0]):
             yield "set-order", node
         mode = ast.unparse(node.args[1]) if len(node.args) > 1 else ""
@@ -171,7 +194,7 @@ class _Scan:
                 yield "cudnn-benchmark", node
             elif text.startswith("os.environ["):
                 yield "environment", node
-            elif isinstance(target, ast.Attribute) and _first(target) in self._imported:
+            elif isinstance(target, ast.Attribute) and _first(target) in self._imported and self._comes_again(node):
                 yield "library-attribute", node
 
     def _loop(self, node: ast.For) -> Iterator[tuple[str, ast.AST]]:
@@ -197,6 +220,14 @@ class _Scan:
                     yield "numpy-in-dataset", each
                 if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]).startswith("self."):
                     yield "dataset-cache", each
+
+    def _comes_again(self, node: ast.AST) -> bool:
+        """Whether a line may be run while training, and not only before it, where a resumed process runs it too."""
+        while (parent := self._parents.get(node)) is not None:
+            if isinstance(parent, (ast.For, ast.While, ast.FunctionDef)):
+                return True
+            node = parent
+        return False
 
     def _is_sorted(self, node: ast.AST) -> bool:
         parent = self._parents.get(node)

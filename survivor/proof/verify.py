@@ -203,7 +203,7 @@ class Proof:
         report.outcome = "refused" if different.stage == "refused" else "differs"
         closer = Closer(self._runner, report, self._options.sample, plain.reference.masked)
         closer.interrupted_run(job, different)
-        if different.stage != "refused":
+        if different.stage not in ("refused", "crash"):  # these tell by themselves
             self._hint(different, itself=False)
 
     def _hint(self, different: Divergence, *, itself: bool) -> None:

@@ -70,7 +70,7 @@ def _status_or_problem(store: Store, name: str) -> JobStatus | None:
     try:
         return status_of(Repository(store, name))
     except StoreError as error:
-        return JobStatus(job=name, state="unreadable", problem=str(error), next_command=f"survivor check {name}")
+        return JobStatus(job=name, state="unreadable", problem=str(error), next_command=_check(store, name))
     except UsageError:
         return None  # a name that no job can have
 
@@ -81,14 +81,14 @@ def status_of(repository: Repository) -> JobStatus | None:
     Raises:
         StoreError: it can't be read.
     """
-    record = JobRecord.read(repository)
+    record, store = JobRecord.read(repository), repository.store
     if record is None:
         return None
     sessions = SessionRecord.read_all(repository)
     infos = repository.list()
     whole = [info for info in infos if info.good is not False]
     newest = whole[-1] if whole else CheckpointInfo(name="")
-    holder = live_holder(repository.store, repository.job)
+    holder = live_holder(store, repository.job)
     damaged = [info for info in infos if info.good is False]
     last = sessions[-1] if sessions else None
     state = _state(record, last, holder is not None)
@@ -104,7 +104,7 @@ def status_of(repository: Repository) -> JobStatus | None:
         sessions=len(sessions),
         holder=str(holder) if holder else "",
         reason=last.reason if last else "",
-        next_command=_next_command(repository, record, state),
+        next_command=_next_command(repository, record, state) if whole or not infos else _check(store, repository.job),
         problem=f"{damaged[-1].name}: {damaged[-1].why}" if damaged else "",
     )
 
@@ -129,6 +129,12 @@ def _next_command(repository: Repository, record: JobRecord, state: State) -> st
         return f"call {record.argv[1]}() again"
     stem = os.path.splitext(os.path.basename(record.argv[0]))[0] if record.argv else ""
     name = [] if stem == repository.job else ["--job", repository.job]
-    if record.script and not os.path.exists(record.script):
+    elsewhere = record.folder != os.getcwd()
+    if (record.script and not os.path.exists(record.script)) or (elsewhere and not os.path.isdir(record.folder)):
         return shlex.join(["survivor", "resume", repository.describe()])
-    return shlex.join(["survivor", "run", *store, *name, *record.argv])
+    command = shlex.join(["survivor", "run", *store, *name, *record.argv])
+    return f"{shlex.join(['cd', record.folder])} && {command}" if elsewhere else command
+
+
+def _check(store: Store, job: str) -> str:
+    return shlex.join(["survivor", "check", "--store", store.describe(), job])

@@ -26,6 +26,8 @@ from survivor.checkpoint.snapshot import Blob
 from survivor.state import (
     atoms,
     caches,
+    classes,
+    exceptions,
     functions,
     generators,
     holders,
@@ -34,11 +36,11 @@ from survivor.state import (
     progress,
     protocol,
     readers,
-    rng,
     sets,
     steady,
     tables,
 )
+from survivor.state.encode_bulk import BulkEncoder
 from survivor.state.memory import Constants, Memory
 from survivor.state.scope import (
     Scope,
@@ -50,13 +52,12 @@ from survivor.state.scope import (
     is_transparent,
     slot_names,
 )
-from survivor.state.tensors import sparse_parts
 
 _MODULE_PART = re.compile(r"\._(?:parameters|buffers|modules)\['([^']*)'\]")
 _LEAST_ADDRESS = 1 << 20
 
 
-class Encoder:
+class Encoder(BulkEncoder):
     """Collects nodes and blobs; one instance encodes one snapshot.
 
     Args:
@@ -73,12 +74,12 @@ class Encoder:
         ignored: Iterable[Any] = (),
         constants: Constants | None = None,
     ) -> None:
+        super().__init__()
         self.scope = scope
         self.ignore = frozenset(ignore)
         self.nodes: list[Any] = []
         self.memory = Memory(self.path, self.raw_path, constants or Constants())
         self.opaque: dict[int, Any] = {}  # node number -> the object that was not carried
-        self.graph_tensors: list[tuple[int, torch.Tensor]] = []
         self.cells: dict[str, dict[int, types.CellType]] = {}  # of the closures that were met, by variable
         self._via: list[tuple[int, str]] = []
         self._memo: dict[int, int] = {}
@@ -154,12 +155,13 @@ class Encoder:
     # --- which encoder for which class ------------------------------------------------------
 
     def _method_for(self, kind: type) -> Callable[[Any, int], Any]:  # noqa: PLR0911  # one return a class
-        for classes, method in (
+        for kinds, method in (
             (torch.Tensor, self._tensor),
             (np.ndarray, self._array),
             (np.generic, self._numpy_scalar),
             (np.dtype, self._numpy_dtype),
             (enum.Enum, self._enum),
+            (BaseException, self._exception),
             ((np.random.Generator, np.random.RandomState, np.random.BitGenerator), self._numpy_rng),
             (random.Random, self._python_rng),
             (torch.Generator, self._torch_rng),
@@ -173,7 +175,7 @@ class Encoder:
             (bytearray, self._bytearray),
             ((list, tuple, set, frozenset, collections.deque), self._sequence),
         ):
-            if issubclass(kind, classes):
+            if issubclass(kind, kinds):
                 return method
         if kind in (torch.dtype, torch.device, torch.layout, torch.memory_format, torch.qscheme):
             return self._torch_constant
@@ -266,10 +268,18 @@ class Encoder:
         combined = isinstance(value, enum.Flag) and value.name not in type(value).__members__
         return ["enum", class_name(type(value)), value.value if combined else value.name]
 
+    def _exception(self, value: BaseException, number: int) -> Any:
+        """``["exception", class, parts]``: see `survivor.state.exceptions`."""
+        parts = exceptions.parts(value)
+        if parts is None:
+            return self._opaque(value, number)
+        return ["exception", class_name(type(value)), self._attributes(parts, number)]
+
     def _sequence(self, value: Any, number: int) -> Any:
         """``["list" | "tuple" | …, class or null, items, attributes]``; a deque adds ``maxlen``, a set its table."""
         base = next(b for b in (list, tuple, set, frozenset, collections.deque) if isinstance(value, b))
-        items = self._items(base.__iter__(value), number)  # a subclass may iterate otherwise
+        held = classes.tuple_items(value) if base is tuple else base.__iter__(value)  # a subclass may iterate otherwise
+        items = self._items(held, number)
         own = None if type(value) is base else class_name(type(value))
         node = [base.__name__, own, items, self._instance_attributes(value, number) if own else []]
         if base in (set, frozenset):
@@ -329,68 +339,7 @@ class Encoder:
     def _attributes(self, data: dict[str, Any], number: int) -> list[Any]:
         return [[name, self.ref(item, number, f".{name}")] for name, item in data.items() if name not in self.ignore]
 
-    # --- tensors, arrays, random number generators ------------------------------------------
-
-    def _tensor(self, value: torch.Tensor, number: int) -> Any:
-        """``["tensor", class, fields]``; the memory fills in where its bytes are."""
-        if value.layout is not torch.strided or value.is_quantized or value.is_meta or value.is_nested:
-            return self._unusual_tensor(value, number)
-        if value.grad_fn is not None:
-            self.graph_tensors.append((number, value))
-        own = None if type(value) is torch.Tensor else class_name(type(value))
-        fields: dict[str, Any] = {"requires_grad": value.requires_grad, "leaf": value.is_leaf}
-        if value.is_leaf and value.grad is not None:
-            fields["grad"] = self.ref(value.grad, number, ".grad")
-        if getattr(value, "__dict__", None):
-            fields["attributes"] = self._attributes(value.__dict__, number)
-        self.memory.tensor(value, number, fields)
-        return ["tensor", own, fields]
-
-    def _unusual_tensor(self, value: torch.Tensor, number: int) -> Any:
-        """``["sparse", layout, shape, parts]``; quantized, nested and meta tensors are opaque."""
-        parts = sparse_parts(value)
-        if parts is None:
-            return ["remade", "meta tensor"] if value.is_meta else self._opaque(value, number)
-        return ["sparse", str(value.layout), list(value.shape), self._attributes(parts, number)]
-
-    def _array(self, value: np.ndarray[Any, Any], number: int) -> Any:
-        """``["array", class, fields]``; arrays of objects list their items."""
-        own = None if type(value) is np.ndarray else class_name(type(value))
-        if isinstance(value, np.memmap) and not value.flags.writeable:
-            return ["remade", "memmap"]  # its bytes are in a file, and stay as they are
-        if value.dtype.hasobject:
-            return ["objects", own, list(value.shape), self._items(value.ravel().tolist(), number)]
-        fields: dict[str, Any] = {}
-        self.memory.array(value, number, fields)
-        return ["array", own, fields]
-
-    def _numpy_scalar(self, value: np.generic, number: int) -> Any:
-        """``["scalar", dtype, bytes]``."""
-        if value.dtype.hasobject:
-            return self._opaque(value, number)
-        return ["scalar", np.lib.format.dtype_to_descr(value.dtype), atoms.encode_atom(value.tobytes())]
-
-    def _numpy_dtype(self, value: np.dtype[Any], number: int) -> Any:
-        """``["dtype", descriptor]``."""
-        return ["dtype", np.lib.format.dtype_to_descr(value)]
-
-    def _numpy_rng(self, value: Any, number: int) -> Any:
-        """``["numpy_rng", class, state, bit generator]``: Generator, RandomState or a bare bit generator."""
-        if isinstance(value, np.random.RandomState):
-            state: Any = value.get_state(legacy=False)
-        else:
-            state = rng.bits_of(value).state
-        return ["numpy_rng", type(value).__name__, self.ref(state, number, ".state"), rng.bits_name(value)]
-
-    def _python_rng(self, value: random.Random, number: int) -> Any:
-        """``["python_rng", class, state]``."""
-        if isinstance(value, random.SystemRandom):
-            return ["remade", "SystemRandom"]
-        return ["python_rng", class_name(type(value)), self.ref(value.getstate(), number, ".state")]
-
-    def _torch_rng(self, value: torch.Generator, number: int) -> Any:
-        """``["torch_rng", device, state]``."""
-        return ["torch_rng", str(value.device), self.ref(value.get_state(), number, ".state")]
+    # --- libraries' own objects -------------------------------------------------------------
 
     def _table(self, value: Any, number: int) -> Any:
         """``["table", class, parts]``: see `survivor.state.tables`."""

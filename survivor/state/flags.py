@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import decimal
+import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
+
+from survivor.errors import DivergedError
+
+#: The working folder as it was before the script's first line.
+_HOME = os.getcwd()
 
 _Flag = tuple[Callable[[], Any], Callable[[Any], Any]]
 
@@ -17,6 +24,44 @@ def _attribute(owner: Any, name: str) -> _Flag:
 
 def _set_deterministic(value: list[bool]) -> None:
     torch.use_deterministic_algorithms(value[0], warn_only=value[1])
+
+
+def _working_folder() -> str:
+    """Relative to where the script was started, if it is below: that may be elsewhere in the next session."""
+    try:
+        now = os.getcwd()
+    except FileNotFoundError:  # it was removed
+        return "."
+    return os.path.relpath(now, _HOME) if now == _HOME or now.startswith(_HOME.rstrip("/") + "/") else now
+
+
+def _enter(folder: str) -> None:
+    place = os.path.normpath(os.path.join(_HOME, folder))
+    if place.startswith(_HOME.rstrip("/") + "/"):
+        os.makedirs(place, exist_ok=True)  # training may have made it
+    try:
+        os.chdir(place)
+    except OSError as error:
+        raise DivergedError(
+            f"the script had changed its working folder to {place}, which can't be entered now: {error.strerror}",
+            advice=f"bring {place} back, and run the same command again",
+        ) from error
+
+
+#: Of NumPy's print options, those that are plain data.
+_PRINTED = ("precision", "threshold", "edgeitems", "linewidth", "suppress", "nanstr", "infstr", "sign", "floatmode")
+
+
+def _numpy_printing() -> dict[str, Any]:
+    return {name: value for name, value in np.get_printoptions().items() if name in _PRINTED}
+
+
+def _set_torch_printing(values: dict[str, Any]) -> None:
+    vars(torch._tensor_str.PRINT_OPTS).update(values)
+
+
+def _set_decimal(value: list[Any]) -> None:
+    decimal.getcontext().prec, decimal.getcontext().rounding = value
 
 
 _FLAGS: dict[str, _Flag] = {
@@ -33,6 +78,10 @@ _FLAGS: dict[str, _Flag] = {
     "cudnn": _attribute(torch.backends.cudnn, "enabled"),
     "cudnn benchmark": _attribute(torch.backends.cudnn, "benchmark"),
     "cudnn deterministic": _attribute(torch.backends.cudnn, "deterministic"),
+    "working folder": (_working_folder, _enter),
+    "torch printing": (lambda: dict(vars(torch._tensor_str.PRINT_OPTS)), _set_torch_printing),
+    "decimal": (lambda: [decimal.getcontext().prec, decimal.getcontext().rounding], _set_decimal),
+    "numpy printing": (_numpy_printing, lambda values: np.set_printoptions(**values)),
     "numpy errors": (np.geterr, lambda value: np.seterr(**value)),
 }
 

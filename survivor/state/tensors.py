@@ -184,7 +184,10 @@ class Memory:
         if not packed.flags.writeable:
             packed = packed.copy()
         flat = torch.from_numpy(packed.reshape(-1))
-        result = flat.view(dtype).reshape(fields["shape"]) if packed.size else torch.empty(fields["shape"], dtype=dtype)
+        if packed.size:
+            result = flat.view(dtype).reshape(fields["shape"])
+        else:
+            result = torch.empty(fields["shape"], dtype=dtype, device="cpu")
         if fields.get("conj"):
             result = result.conj()
         return torch._neg_view(result) if fields.get("neg") else result
@@ -236,7 +239,7 @@ class Memory:
         if home is not None and home.bytes.device == target and home.bytes.numel() >= home.offset + len(data):
             return home
         # memory of torch's own: aligned as it aligns, since kernels may mind, and resizable, since observers resize
-        flat = torch.empty(len(data), dtype=torch.uint8)
+        flat = torch.empty(len(data), dtype=torch.uint8, device="cpu")  # whatever the script's default is
         if len(data):
             flat.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
         self._homes[name] = _Home(flat.to(target), 0)

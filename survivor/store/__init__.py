@@ -27,4 +27,7 @@ def open_store(place: str) -> Store:
 
 def absolute(place: str) -> str:
     """Return the same place for a process with another working directory; a URL stays as it is."""
-    return place if "://" in place else str(Path(place).expanduser().absolute())
+    if "://" in place:
+        return place
+    path = Path(place).expanduser().absolute()
+    return str(path.resolve() if ".." in path.parts else path)  # ".." behind a link is not what its text says

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +16,11 @@ from pathlib import Path, PurePosixPath
 
 from survivor.checkpoint.job import JobRecord
 from survivor.checkpoint.repository import Repository
-from survivor.errors import FormatError, UsageError
+from survivor.errors import FormatError, StoreError, UsageError
 from survivor.store import open_store
+from survivor.store.base import Store
 from survivor.supervisor import sources
+from survivor.supervisor.places import default_store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +71,7 @@ def find(folder: str) -> tuple[str, str, JobRecord]:
     store = open_store(place or "/")
     record = JobRecord.read(Repository(store, job)) if job in store.folders("") else None
     if record is None:
-        inside = open_store(folder).folders("")
-        advice = f"is it a store? Its jobs: {', '.join(sorted(inside)[:20])}" if inside else "name a job's folder"
-        raise UsageError(f"there is no job in {folder!r}", advice=advice)
+        raise UsageError(f"there is no job in {folder!r}", advice=_advice(folder, store, job))
     if record.argv[:1] == ("@survivable",):
         raise UsageError(
             f"job {job!r} is a call of a function, {record.argv[1] if record.argv[1:] else '?'}",
@@ -138,6 +139,34 @@ def changed_arguments(args: Sequence[str], changes: Sequence[str]) -> tuple[str,
                 advice=f"ARG=VALUE with ARG one of: {', '.join([*options, *map(str, range(1, len(words) + 1))])}",
             )
     return tuple(words)
+
+
+def _advice(folder: str, store: Store, job: str) -> str:
+    """What to type where a folder holds no job: the place may be a store, a store's parent, or a job's mere name."""
+    usual = open_store(default_store())
+    for place, names in ((open_store(folder), ()), (store, ()), (usual, (job,)), (usual, ())):
+        jobs = [name for name in sorted(names or _folders(place)) if _is_job(place, name)]
+        if jobs:
+            where = place.describe().rstrip("/")
+            commands = [shlex.join(["survivor", "resume", f"{where}/{name}"]) for name in jobs[:20]]
+            return "name a job's folder: " + ("" if len(jobs) == 1 else "one of\n  ") + "\n  ".join(commands)
+    return "name a job's folder: the one with 'job', 'checkpoints' and 'packs' in it, below the store"
+
+
+def _folders(place: Store) -> list[str]:
+    try:
+        return place.folders("")
+    except StoreError:
+        return []
+
+
+def _is_job(place: Store, name: str) -> bool:
+    try:
+        return JobRecord.read(Repository(place, name)) is not None
+    except StoreError:
+        return True  # one that is damaged
+    except UsageError:
+        return False  # a name that no job can have
 
 
 def _put(words: list[str], name: str, value: str) -> bool:

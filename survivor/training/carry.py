@@ -47,14 +47,15 @@ class Carrier:
 
     Args:
         root: the script's folder.
+        home: the working folder as it was before the script's first line.
         warn: tells the user a line of warning, once per text.
         note: tells the user a line.
     """
 
     def __init__(
-        self, root: Path, warn: Callable[[str], None], note: Callable[[str], None] = lambda _: None
+        self, root: Path, home: Path, warn: Callable[[str], None], note: Callable[[str], None] = lambda _: None
     ) -> None:
-        self._root = root
+        self._root, self._home = root, home
         self.warn, self._note = warn, note
         self._kept = ""  # folder with what stood in the place of files that were put back
         self._read: dict[str, tuple[tuple[int, int, int], bytes]] = {}
@@ -127,7 +128,7 @@ class Carrier:
         return None
 
     def _base(self, base: str) -> Path:
-        return Path.cwd() if base == "cwd" else self._root
+        return self._home if base == "cwd" else self._root
 
     def _content(self, path: str) -> bytes:
         state = os.stat(path)

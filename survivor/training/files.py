@@ -67,7 +67,8 @@ class Files:
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._scope = scope
-        self._carrier = Carrier(scope.root, warn, note)
+        self._home = Path.cwd()  # a script may go elsewhere
+        self._carrier = Carrier(scope.root, self._home, warn, note)
         self._pid = os.getpid()
         self._written: dict[str, weakref.ref[Any] | None] = {}
         self._made: set[str] = set()
@@ -115,7 +116,7 @@ class Files:
         own = {*self._written, *self._lengths, *self._made}
         return {
             "time": time.time(),
-            "bases": [os.getcwd(), str(self._scope.root)],
+            "bases": [str(self._home), str(self._scope.root)],
             "lengths": found,
             "folders": sorted(self._made)[:_MOST_FILES],
             "inputs": [path for path in inputs.read_so_far() if path not in own],
@@ -159,7 +160,7 @@ class Files:
 
     def _relocator(self, bases: Any) -> Callable[[str], str]:
         """What tells a recorded path's place on this machine, whose working folder may be another."""
-        pairs = list(zip(bases or [], (os.getcwd(), str(self._scope.root)), strict=False))
+        pairs = list(zip(bases or [], (str(self._home), str(self._scope.root)), strict=False))
 
         def here(path: str) -> str:
             for before, now in pairs:
@@ -304,8 +305,8 @@ class Files:
             return None
         if self._folder is not None and path.startswith(self._folder):
             return None
-        below = Path(path).parents
-        if frame.f_code.co_filename in self._scope.files or Path.cwd() in below or self._scope.root in below:
+        below = set(Path(path).parents)
+        if frame.f_code.co_filename in self._scope.files or below & {Path.cwd(), self._home, self._scope.root}:
             return path if "site-packages" not in path and "__pycache__" not in path else None
         return None
 

@@ -119,7 +119,7 @@ def _set_states(value: Any, states: dict[str, Any]) -> None:
         python, numpy_state, torch_state = states["global"]
         _set_states(random._inst, python)
         _set_states(np.random.mtrand._rand, numpy_state)
-        torch.set_rng_state(torch.tensor(torch_state, dtype=torch.uint8))
+        torch.set_rng_state(torch.tensor(torch_state, dtype=torch.uint8, device="cpu"))
 
 
 def _plain(state: Any, *, back: bool = False) -> Any:

@@ -146,8 +146,10 @@ def test_a_module_job_is_resumed_as_a_module(there, here):
 
 def test_a_folder_that_is_no_job_says_what_it_is(there, here):
     begin(there)
-    done = resume(there, "survivor-jobs")
-    assert done.returncode == 2 and "Its jobs: script" in done.stderr
+    for named in ("survivor-jobs", "script", "skript", "."):  # a store, a job's mere name, a misspelt one, its parent
+        done = resume(there, named)
+        assert done.returncode == 2
+        assert f"survivor resume {there.folder}/survivor-jobs/script" in done.stderr, done.stderr
 
 
 def test_an_edited_module_is_shown_when_the_job_goes_on(there):

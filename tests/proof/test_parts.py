@@ -128,7 +128,12 @@ LINES = {
     "seen = weakref.WeakKeyDictionary()": "weak-dictionary",
     "n = shared_memory.SharedMemory('n')": "shared-memory",
     "os.environ['N'] = '1'": "environment",
-    "import torch\ntorch.n = 1": "library-attribute",
+    "import torch\nfor i in range(3): torch.n = 1": "library-attribute",
+    "for i in range(3):\n    atexit.register(print)": "exit-handler",
+    "nn.modules.module.register_module_forward_hook(f)": "global-hook",
+    "loop = asyncio.new_event_loop()": "event-loop",
+    "log = logging.handlers.MemoryHandler(9)": "log-handler",
+    "n = gc.get_count()": "garbage-collector",
     "torch.set_default_dtype(torch.float64)": "process-flag",
     "a = ctypes.c_int(0)": "foreign-memory",
     "a = np.memmap('a', mode='r+')": "memory-map",
@@ -159,6 +164,18 @@ def test_a_sorted_listing_and_a_seeded_generator_are_no_findings(tmp_path):
     script = tmp_path / "train.py"
     script.write_text("import os\nrng = default_rng(3)\nfor name in sorted(os.listdir('.')): pass\nfor word in sorted(set('ab')): pass\n")
     assert not sources.scan(tmp_path, script)
+
+
+@pytest.mark.parametrize(
+    "line, found",
+    [("nn.Linear.calls += 1", True), ("setattr(nn.Linear, 'calls', 1)", True), ("settings.calls = 1", False)],
+)
+def test_an_attribute_is_set_on_what_is_installed_and_not_on_the_user_s_own(line, found, tmp_path):
+    (tmp_path / "mine.py").write_text("class settings: pass\n")
+    script = tmp_path / "train.py"
+    script.write_text(f"from torch import nn\nfrom mine import settings\nnn.Linear.calls = 0\nfor i in range(3):\n    {line}\n")
+    lines = [each.line for each in sources.scan(tmp_path, script) if each.key == "library-attribute"]
+    assert lines == ([5] if found else [])
 
 
 def test_modules_of_the_scripts_folder_are_scanned_as_well(tmp_path):

@@ -56,3 +56,20 @@ def test_a_damaged_checkpoint_is_named(work):
     newest.write_bytes(newest.read_bytes()[:-30])
     text = status(work)
     assert f"damaged: {newest.stem}" in text
+
+
+def test_where_no_checkpoint_is_whole_the_next_thing_is_to_look_at_them(work):
+    work.run(work.write("for i in steps(3): pass\nraise SystemExit(9)\n", "wrong.py"))
+    for each in (work.folder / "survivor-jobs/wrong/checkpoints").iterdir():
+        each.write_text("nothing of use")
+    text = status(work)
+    assert "checkpoints of training is whole" in text
+    assert f"next: survivor check --store {work.folder}/survivor-jobs wrong" in text
+
+
+def test_from_another_folder_the_next_command_leads_to_the_script(work):
+    work.run("--every", "0", work.write("for i in steps(3): pass\nraise SystemExit(9)\n", "wrong.py"))
+    other = work.folder / "other"
+    other.mkdir()
+    done = work.python("-c", f"import os; os.chdir({str(other)!r}); from survivor.cli import main; main()", "status", "../survivor-jobs")
+    assert f"next: cd {work.folder} && survivor run --store {work.folder}/survivor-jobs wrong.py" in done.stdout

@@ -11,6 +11,7 @@ end. ``w`` is a walk: leaves that changed since the last one.
 from __future__ import annotations
 
 import base64
+import decimal
 import json
 import os
 import sys
@@ -163,7 +164,7 @@ class Recorder:
         self.walker.keep = kept if dump else None
         roots = self.script.roots(frame)
         try:
-            walk = self.walker.walk([*roots, *_process()])
+            walk = self.walker.walk([*roots, *_process(self.plan["home"])])
         finally:
             self.walker.keep = None
         last = {} if afresh else self._last
@@ -211,9 +212,16 @@ def kept(path: str, value: Any) -> Any:
     return {"dtype": dtype, "shape": shape, "data": base64.b64encode(bytes(data)).decode()}
 
 
-def _process() -> list[Root]:
-    """What belongs to the process and not to the script, and changes what is computed."""
+def _process(home: str) -> list[Root]:
+    """What belongs to the process and not to the script, and changes what is computed or printed."""
     import torch
+
+    exact = decimal.getcontext()
+    printing = [each for each in np.get_printoptions().items() if each[0] not in ("formatter", "override_repr")]
+    try:
+        folder = os.path.relpath(os.getcwd(), home)
+    except FileNotFoundError:
+        folder = "removed"
 
     flags = {
         "torch.get_default_dtype()": str(torch.get_default_dtype()),
@@ -224,9 +232,12 @@ def _process() -> list[Root]:
         "torch.get_float32_matmul_precision()": torch.get_float32_matmul_precision(),
         "sys.getrecursionlimit()": sys.getrecursionlimit(),
         "numpy.geterr()": str(np.geterr()),
+        "numpy.get_printoptions()": str(printing),
+        "torch.set_printoptions()": str(torch._tensor_str.PRINT_OPTS),
+        "decimal.getcontext()": f"prec={exact.prec} rounding={exact.rounding}",
+        "os.getcwd()": folder,
     }
-    found = [Root(f"process|{name}", name, value) for name, value in flags.items()]
-    return found
+    return [Root(f"process|{name}", name, value) for name, value in flags.items()]
 
 
 def leave(plan: dict[str, Any]) -> None:

@@ -134,62 +134,94 @@ def hook_engine(recorder: Recorder, engine_module: Any) -> None:
     """Note restores and checkpoints, and let the strike decide about the latter."""
     from survivor.training.link import Link
 
-    strike = Strike(recorder) if recorder.plan["controls"] else None
-    blow = Blow(recorder) if recorder.plan["blow"] else None
-    engine_class = engine_module.Engine
-    begin, head, save, stop = engine_class.begin, engine_class.head, Link.save, engine_class.request_stop
-    finish = engine_class.finish
-    current: list[Any] = []
+    EngineHooks(recorder).install(engine_module.Engine, Link)
 
-    def traced_begin(self: Any, checkpoint: Any) -> None:
-        _reseed(recorder)
-        if recorder.plan["fence"]:
-            self.files.keep_inside(recorder.plan["fence"])
-        recorder.muted = checkpoint is not None
-        begin(self, checkpoint)
-        if checkpoint is not None and self.replay is None:
-            _come_back(recorder, self.step, None)  # the start of the job: nothing is restored but the seeds
 
-    def traced_head(self: Any, record: Any) -> None:
-        if self.replay is not None:
-            head(self, record)
-            if self.replay is None:
-                _come_back(recorder, self.step, record.frame)
+class EngineHooks:
+    """What is done around the methods of the engine, and around the handing over of a snapshot.
+
+    Each hook gets the method that it stands for, and the method's arguments.
+
+    Args:
+        recorder: gets the notes.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._strike = Strike(recorder) if recorder.plan["controls"] else None
+        self._blow = Blow(recorder) if recorder.plan["blow"] else None
+        self._heads: list[Any] = []  # of the loops whose head is being passed, innermost last
+
+    def install(self, engine: Any, link: Any) -> None:
+        """Put the hooks in place."""
+        for name in ("begin", "head", "request_stop", "finish"):
+            _around(engine, name, getattr(self, name))
+        _around(link, "save", self.save)
+        if self._strike is not None:
+            _around(engine, "due", self.due)
+
+    def begin(self, original: Any, engine: Any, checkpoint: Any) -> None:
+        """The script is about to be run, from its beginning or to a checkpoint."""
+        _reseed(self._recorder)
+        if self._recorder.plan["fence"]:
+            engine.files.keep_inside(self._recorder.plan["fence"])
+        self._recorder.muted = checkpoint is not None
+        original(engine, checkpoint)
+        if checkpoint is not None and engine.replay is None:
+            _come_back(self._recorder, engine.step, None)  # the start of the job: nothing is restored but the seeds
+
+    def head(self, original: Any, engine: Any, record: Any) -> None:
+        """A loop's head: where a replay may end, or a checkpoint be made."""
+        if engine.replay is not None:
+            original(engine, record)
+            if engine.replay is None:
+                _come_back(self._recorder, engine.step, record.frame)
             return
-        current.append(record)
+        self._heads.append(record)
         try:
-            if strike is not None and not self.hooks.off and (record.site.trains or record.site.hinted):
-                strike.before_head()
-            head(self, record)
+            if self._strike is not None and not engine.hooks.off and (record.site.trains or record.site.hinted):
+                self._strike.before_head()
+            original(engine, record)
         finally:
-            current.pop()
+            self._heads.pop()
 
-    def traced_save(self: Any, snapshot: Any, **options: Any) -> None:
-        _announce(recorder, snapshot.step if current else 0)
-        save(self, snapshot, **options)
-        if not current or not recorder.is_marked():
-            return  # the start of the job, or its end
+    def save(self, original: Any, link: Any, snapshot: Any, **options: Any) -> None:
+        """A snapshot is handed over: at a head, or else at the start of the job or its end."""
+        _announce(self._recorder, snapshot.step if self._heads else 0)
+        original(link, snapshot, **options)
+        if not self._heads or not self._recorder.is_marked():
+            return
         final = options.get("final", False)
         where = {"step": snapshot.step, "position": snapshot.position, "out": _printed(), "final": final}
-        recorder.mark("C", current[-1].frame, recorder.plan["dump_checkpoint"], **where)
-        if strike is not None:
-            strike.saved(snapshot.step)
+        self._recorder.mark("C", self._heads[-1].frame, self._recorder.plan["dump_checkpoint"], **where)
+        if self._strike is not None:
+            self._strike.saved(snapshot.step)
 
-    def traced_stop(self: Any, reason: str) -> None:
-        stop(self, reason)
-        for each in (strike, blow):
+    def request_stop(self, original: Any, engine: Any, reason: str) -> None:
+        """The supervisor's wish has come."""
+        original(engine, reason)
+        for each in (self._strike, self._blow):
             if each is not None:
                 each.stop_came()
 
-    def traced_finish(self: Any) -> None:
-        if strike is not None:
-            strike.ends()
-        finish(self)
+    def finish(self, original: Any, engine: Any) -> None:
+        """The script has come to its end."""
+        if self._strike is not None:
+            self._strike.ends()
+        original(engine)
 
-    engine_class.begin, engine_class.head, Link.save = traced_begin, traced_head, traced_save  # type: ignore[method-assign]
-    engine_class.request_stop, engine_class.finish = traced_stop, traced_finish
-    if strike is not None:
-        engine_class.due = lambda self, _site, _now: self.stopping or strike.wants_checkpoint()
+    def due(self, _original: Any, engine: Any, _site: Any, _now: float) -> bool:
+        """Whether a checkpoint is made at this head: the strike decides, and no clock."""
+        return bool(engine.stopping or (self._strike is not None and self._strike.wants_checkpoint()))
+
+
+def _around(owner: Any, name: str, hook: Any) -> None:
+    original = getattr(owner, name)
+
+    def method(self: Any, *args: Any, **options: Any) -> Any:
+        return hook(original, self, *args, **options)
+
+    setattr(owner, name, method)
 
 
 def _announce(recorder: Recorder, step: int) -> None:

@@ -1,0 +1,39 @@
+"""Settings of the process that change while it trains: the working folder, how numbers are printed, flags of torch."""
+
+import decimal
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+for name, scale in (("warm", 1.0), ("hot", 1.5)):
+    os.makedirs(name, exist_ok=True)
+    Path(name, "scale.txt").write_text(str(scale))
+model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
+optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+x = torch.randn(24, 3)
+y = x.sum(1, keepdim=True)
+
+for step in range(14):
+    if step == 3:
+        os.chdir("warm")
+    if step == 6:
+        os.chdir(Path("..", "hot"))
+        torch.set_printoptions(precision=2)
+        np.set_printoptions(precision=3, suppress=True)
+        decimal.getcontext().prec = 4
+    if step == 9:
+        torch.set_default_dtype(torch.float64)
+        os.makedirs("late", exist_ok=True)
+        os.chdir("late")
+        Path("scale.txt").write_text("2.0")
+    scale = float(Path("scale.txt").read_text()) if step >= 3 else 1.0
+    loss = ((model(x) * scale - y) ** 2).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    print(step, decimal.Decimal(scale) / 3, torch.tensor(loss.item() / 3), np.array([scale / 3]), Path.cwd().name if step >= 3 else "")
+    Path("losses.txt").open("a").write(f"{step} {loss.item()}\n")
