@@ -156,7 +156,6 @@ class Encoder(BulkEncoder):
             (np.ndarray, self._array),
             (np.generic, self._numpy_scalar),
             (np.dtype, self._numpy_dtype),
-            (enum.Enum, self._enum),
             ((np.random.Generator, np.random.RandomState, np.random.BitGenerator), self._numpy_rng),
             (random.Random, self._python_rng),
             (torch.Generator, self._torch_rng),
@@ -172,10 +171,12 @@ class Encoder(BulkEncoder):
         ):
             if issubclass(kind, kinds):
                 return method
+        if classes.is_enum(kind):
+            return self._enum
         if kind in (torch.dtype, torch.device, torch.layout, torch.memory_format, torch.qscheme):
             return self._torch_constant
-        if kind in (int, float, bool, str) or issubclass(kind, (int, float, str)):
-            return self._opaque
+        if issubclass(kind, classes.PLAIN_BASES):
+            return self._plain_like
         if tables.handles(kind):
             return self._table
         if holders.handles(kind):
@@ -258,10 +259,14 @@ class Encoder(BulkEncoder):
         """``["bytearray", bytes]``."""
         return ["bytearray", atoms.encode_atom(bytes(value))]
 
-    def _enum(self, value: enum.Enum, number: int) -> Any:
+    def _enum(self, value: Any, number: int) -> Any:
         """``["enum", class, name]``; a combination of flags has its number in the place of a name."""
         combined = isinstance(value, enum.Flag) and value.name not in type(value).__members__
-        return ["enum", class_name(type(value)), value.value if combined else value.name]
+        return ["enum", classes.enum_name(type(value)), value.value if combined else value.name]
+
+    def _plain_like(self, value: Any, number: int) -> Any:
+        """``["plain", class, value, attributes]``: a number or string of a class of its own."""
+        return ["plain", class_name(type(value)), classes.plain_part(value), self._instance_attributes(value, number)]
 
     def _sequence(self, value: Any, number: int) -> Any:
         """``["list" | "tuple" | …, class or null, items, attributes]``; a deque adds ``maxlen``, a set its table."""
