@@ -25,6 +25,7 @@ from survivor.state import (
     atoms,
     caches,
     classes,
+    exceptions,
     functions,
     generators,
     holders,
@@ -333,6 +334,17 @@ class Decoder(BulkDecoder):
         target = live if same else classes.new_plain(self._class_of(node[1], object), node[2])
         self._values[number] = target
         self._set_attributes(target, node[3])
+        return target
+
+    def _make_exception(self, number: int, node: list[Any], live: Any) -> Any:
+        parts = dict(node[2])
+        target = live
+        if target is MISSING:
+            target = exceptions.new(node[1], lambda: self.value(parts["args"]))
+        if target is None:
+            return self._absent(number)
+        self._values[number] = target
+        exceptions.fill(target, self._mapping(node[2]))
         return target
 
     # --- what is not carried ----------------------------------------------------------------

@@ -27,6 +27,7 @@ from survivor.state import (
     atoms,
     caches,
     classes,
+    exceptions,
     functions,
     generators,
     holders,
@@ -151,11 +152,14 @@ class Encoder(BulkEncoder):
     # --- which encoder for which class ------------------------------------------------------
 
     def _method_for(self, kind: type) -> Callable[[Any, int], Any]:  # noqa: PLR0911  # one return a class
+        if classes.is_enum(kind):
+            return self._enum
         for kinds, method in (
             (torch.Tensor, self._tensor),
             (np.ndarray, self._array),
             (np.generic, self._numpy_scalar),
             (np.dtype, self._numpy_dtype),
+            (BaseException, self._exception),
             ((np.random.Generator, np.random.RandomState, np.random.BitGenerator), self._numpy_rng),
             (random.Random, self._python_rng),
             (torch.Generator, self._torch_rng),
@@ -171,8 +175,6 @@ class Encoder(BulkEncoder):
         ):
             if issubclass(kind, kinds):
                 return method
-        if classes.is_enum(kind):
-            return self._enum
         if kind in (torch.dtype, torch.device, torch.layout, torch.memory_format, torch.qscheme):
             return self._torch_constant
         if issubclass(kind, classes.PLAIN_BASES):
@@ -267,6 +269,13 @@ class Encoder(BulkEncoder):
     def _plain_like(self, value: Any, number: int) -> Any:
         """``["plain", class, value, attributes]``: a number or string of a class of its own."""
         return ["plain", class_name(type(value)), classes.plain_part(value), self._instance_attributes(value, number)]
+
+    def _exception(self, value: BaseException, number: int) -> Any:
+        """``["exception", class, parts]``: see `survivor.state.exceptions`."""
+        parts = exceptions.parts(value)
+        if parts is None:
+            return self._opaque(value, number)
+        return ["exception", class_name(type(value)), self._attributes(parts, number)]
 
     def _sequence(self, value: Any, number: int) -> Any:
         """``["list" | "tuple" | …, class or null, items, attributes]``; a deque adds ``maxlen``, a set its table."""
