@@ -15,6 +15,7 @@ TWINS = [
     *twins("step_iterators.py", fast="S7, S17, S29 TERM", slow="S1, S5, S12, S13, S23, S32, S37"),
     *twins("while_epochs.py", fast="S5, S16 TERM", slow="S1, S7, S8, S21, S26"),
     *twins("returns_early.py", fast="S8, S24 TERM", slow="S1, S5, S15, S16, S20, S27, S37"),
+    *twins("left_by_exceptions.py", fast="S9, S40 TERM, S52", slow="S6, S12, S13, S30, S36, S37, S39, S45, S50, S56"),
     *twins("kfold.py", fast="S13, S22 TERM", slow="S1, S5, E1, S6, S10, S11, S30"),
     *twins("phases.py", fast="S4, S9, S18 TERM", slow="S1, S6, S7, S12, S13, S21, S28"),
     *twins("phase_strings.py", fast="S4, S15 TERM", slow="S1, S6, E1, S7, S12, E2, S13, S24"),

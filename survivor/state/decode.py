@@ -24,6 +24,8 @@ from survivor.errors import FormatError
 from survivor.state import (
     atoms,
     caches,
+    classes,
+    exceptions,
     functions,
     generators,
     holders,
@@ -35,7 +37,7 @@ from survivor.state import (
 )
 from survivor.state.decode_bulk import BulkDecoder
 from survivor.state.pairing import MISSING
-from survivor.state.scope import Scope, class_name, find_class, is_transparent, slot_names
+from survivor.state.scope import Scope, find_class, is_transparent, slot_names
 
 
 class Decoder(BulkDecoder):
@@ -123,16 +125,10 @@ class Decoder(BulkDecoder):
     def _class_of(self, name: str | None, base: type) -> Any:
         if name is None:
             return base
-        cls = find_class(name) or self._live_class(name)
-        known = cls is not None and (
-            name.startswith(("torch.", "collections:")) or self.scope.owns_class(cls) or self._live_class(name) is cls
-        )
-        if cls is None or not known or not issubclass(cls, base):
+        cls = classes.find(name, self.scope, self._alive)
+        if cls is None or not issubclass(cls, base):
             raise FormatError(f"the checkpoint names a class that the script has not loaded: {name[:120]}")
         return cls
-
-    def _live_class(self, name: str) -> type | None:
-        return next((type(x) for x in self._alive if class_name(type(x)) == name), None)
 
     # --- containers -------------------------------------------------------------------------
 
@@ -171,7 +167,7 @@ class Decoder(BulkDecoder):
             return live
         cls = self._class_of(node[1], tuple)
         self._note_lost(items, node[2])
-        target = tuple.__new__(cls, items)
+        target = classes.new_tuple(cls, items)
         if node[3]:
             self._values[number] = target
             self._set_attributes(target, node[3])
@@ -328,9 +324,28 @@ class Decoder(BulkDecoder):
         cls = find_class(node[1])
         if cls is not None and issubclass(cls, enum.Flag) and isinstance(node[2], int):
             return cls(node[2])
-        if cls is None or not issubclass(cls, enum.Enum) or node[2] not in cls.__members__:
+        members = getattr(cls, "__members__", {}) if cls is not None and classes.is_enum(cls) else {}
+        if node[2] not in members:
             raise FormatError(f"the checkpoint names an enum member that does not exist: {node[1]} {node[2]}")
-        return cls.__members__[node[2]]
+        return members[node[2]]
+
+    def _make_plain(self, number: int, node: list[Any], live: Any) -> Any:
+        same = live is not MISSING and classes.plain_part(live) == node[2]
+        target = live if same else classes.new_plain(self._class_of(node[1], object), node[2])
+        self._values[number] = target
+        self._set_attributes(target, node[3])
+        return target
+
+    def _make_exception(self, number: int, node: list[Any], live: Any) -> Any:
+        parts = dict(node[2])
+        target = live
+        if target is MISSING:
+            target = exceptions.new(node[1], lambda: self.value(parts["args"]))
+        if target is None:
+            return self._absent(number)
+        self._values[number] = target
+        exceptions.fill(target, self._mapping(node[2]))
+        return target
 
     # --- what is not carried ----------------------------------------------------------------
 

@@ -26,6 +26,8 @@ from survivor.checkpoint.snapshot import Blob
 from survivor.state import (
     atoms,
     caches,
+    classes,
+    exceptions,
     functions,
     generators,
     holders,
@@ -150,12 +152,14 @@ class Encoder(BulkEncoder):
     # --- which encoder for which class ------------------------------------------------------
 
     def _method_for(self, kind: type) -> Callable[[Any, int], Any]:  # noqa: PLR0911  # one return a class
-        for classes, method in (
+        if classes.is_enum(kind):
+            return self._enum
+        for kinds, method in (
             (torch.Tensor, self._tensor),
             (np.ndarray, self._array),
             (np.generic, self._numpy_scalar),
             (np.dtype, self._numpy_dtype),
-            (enum.Enum, self._enum),
+            (BaseException, self._exception),
             ((np.random.Generator, np.random.RandomState, np.random.BitGenerator), self._numpy_rng),
             (random.Random, self._python_rng),
             (torch.Generator, self._torch_rng),
@@ -169,12 +173,12 @@ class Encoder(BulkEncoder):
             (bytearray, self._bytearray),
             ((list, tuple, set, frozenset, collections.deque), self._sequence),
         ):
-            if issubclass(kind, classes):
+            if issubclass(kind, kinds):
                 return method
         if kind in (torch.dtype, torch.device, torch.layout, torch.memory_format, torch.qscheme):
             return self._torch_constant
-        if kind in (int, float, bool, str) or issubclass(kind, (int, float, str)):
-            return self._opaque
+        if issubclass(kind, classes.PLAIN_BASES):
+            return self._plain_like
         if tables.handles(kind):
             return self._table
         if holders.handles(kind):
@@ -257,15 +261,27 @@ class Encoder(BulkEncoder):
         """``["bytearray", bytes]``."""
         return ["bytearray", atoms.encode_atom(bytes(value))]
 
-    def _enum(self, value: enum.Enum, number: int) -> Any:
+    def _enum(self, value: Any, number: int) -> Any:
         """``["enum", class, name]``; a combination of flags has its number in the place of a name."""
         combined = isinstance(value, enum.Flag) and value.name not in type(value).__members__
-        return ["enum", class_name(type(value)), value.value if combined else value.name]
+        return ["enum", classes.enum_name(type(value)), value.value if combined else value.name]
+
+    def _plain_like(self, value: Any, number: int) -> Any:
+        """``["plain", class, value, attributes]``: a number or string of a class of its own."""
+        return ["plain", class_name(type(value)), classes.plain_part(value), self._instance_attributes(value, number)]
+
+    def _exception(self, value: BaseException, number: int) -> Any:
+        """``["exception", class, parts]``: see `survivor.state.exceptions`."""
+        parts = exceptions.parts(value)
+        if parts is None:
+            return self._opaque(value, number)
+        return ["exception", class_name(type(value)), self._attributes(parts, number)]
 
     def _sequence(self, value: Any, number: int) -> Any:
         """``["list" | "tuple" | …, class or null, items, attributes]``; a deque adds ``maxlen``, a set its table."""
         base = next(b for b in (list, tuple, set, frozenset, collections.deque) if isinstance(value, b))
-        items = self._items(base.__iter__(value), number)  # a subclass may iterate otherwise
+        held = classes.tuple_items(value) if base is tuple else base.__iter__(value)  # a subclass may iterate otherwise
+        items = self._items(held, number)
         own = None if type(value) is base else class_name(type(value))
         node = [base.__name__, own, items, self._instance_attributes(value, number) if own else []]
         if base in (set, frozenset):

@@ -14,6 +14,7 @@ Progress bars (``for x in tqdm(loader)``) are generators of a library's: see `su
 from __future__ import annotations
 
 import bisect
+import contextlib
 import inspect
 import sys
 import types
@@ -113,6 +114,7 @@ def rebuild(function: str, references: dict[str, Any], live: Any, decoder: Any) 
     variables = {k: v for k, v in decoder.value(references["locals"]).items() if v is not MISSING}
     target = live
     if target is MISSING or inspect.getgeneratorstate(target) != inspect.GEN_CREATED:
+        _discard(target)
         target = _call(decoder.functions.find(function, cells), variables)
         if target is None:
             return None
@@ -122,6 +124,13 @@ def rebuild(function: str, references: dict[str, Any], live: Any, decoder: Any) 
         _renew_iterators(target, references["locals"], [loop["iterator"] for loop in loops], decoder)
         decoder.driven = True
     return target
+
+
+def _discard(generator: Any) -> None:
+    """End one that is exchanged: what its ``finally`` does must come before all is restored, not when it is freed."""
+    if isinstance(generator, types.GeneratorType):
+        with contextlib.suppress(Exception):
+            generator.close()
 
 
 def _renew_iterators(generator: Any, reference: Any, of_loops: list[Any], decoder: Any) -> None:

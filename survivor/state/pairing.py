@@ -19,7 +19,19 @@ import numpy as np
 import torch
 
 from survivor.errors import FormatError
-from survivor.state import atoms, caches, functions, generators, holders, iterators, readers, rng, tables, tensors
+from survivor.state import (
+    atoms,
+    caches,
+    exceptions,
+    functions,
+    generators,
+    holders,
+    iterators,
+    readers,
+    rng,
+    tables,
+    tensors,
+)
 from survivor.state.scope import Scope, attributes_of, class_name
 
 #: Stands for a value that can't be had: the object was not carried and the re-run has not made it.
@@ -52,7 +64,7 @@ def _any_object(node: list[Any], live: Any) -> bool:
 #: Whether a live object can stand for a node, by the node's kind.
 _FITS: dict[str, Callable[[list[Any], Any], bool]] = {
     **dict.fromkeys([*SEQUENCES, "dict"], _sequence_fits),
-    **dict.fromkeys(["object", "opaque", "stateful"], _of_class),
+    **dict.fromkeys(["object", "opaque", "stateful", "exception", "plain"], _of_class),
     **dict.fromkeys(["remade", "progress", "cell", "objects"], _any_object),
     "numpy_rng": lambda node, live: (
         isinstance(live, _NUMPY_RNGS) and type(live).__name__ == node[1] and rng.bits_name(live) == node[3]
@@ -190,6 +202,8 @@ class Pairing:
                 self.pair(node[1], live.cell_contents)
         elif kind == "iterator":
             self._pair_attributes(node[2], iterators.parts(live) or {})
+        elif kind == "exception":
+            self._pair_attributes(node[2], exceptions.parts(live) or {})
         elif kind == "cache":
             self._pair_attributes(node[1], caches.parts(live))
         elif kind == "holder":

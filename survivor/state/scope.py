@@ -123,6 +123,8 @@ class Scope:
         self.files: set[str] = set()
         #: the watched loops of a function, by its file, first line and name
         self.sites_by_code: dict[tuple[str, int, str], list[Any]] = {}
+        #: where it may catch an exception: lines of its ``try`` and ``with`` statements
+        self.guards_by_code: dict[tuple[str, int, str], list[tuple[int, int]]] = {}
 
     def owns_file(self, filename: str) -> bool:
         """Whether a source file is the user's own."""

@@ -7,7 +7,8 @@ The document of a level is JSON::
      "modules":  [{"module": …, "names": […], "variables": [[name, ref], …]}, …]
      "iterator": ref or null
      "consumed": ref or null                what is taken again from an iterator that can't be carried
-     "result":   ref                        what a loop that has ended returned
+     "result":   ref                        what a loop that has ended returned, or was left by
+     "origin":   [line, offset] or null     where that exception came from
      "tracked":  [[name, ref], …]
      "rng":      ref
      "flags":    ref                        settings of the process
@@ -39,6 +40,8 @@ from survivor.training.records import Level, Record
 #: Names that Python, survivor or torch.compile put into a module's globals.
 _MACHINERY = re.compile(r"__\w+__$|___|__(builtins_dict|compiled_fn|resume_at|import_)")
 _INDEX = re.compile(r"\[[^\]]*\]")
+#: The path of what a loop returned, or was left by.
+RESULT = "<result>"
 
 
 @dataclass
@@ -89,7 +92,8 @@ def capture(
     for entry, frame in zip(document["frames"], (f for f in stack if f.f_code.co_name != "<module>"), strict=True):
         entry["cells"] = _cells(encoder, frame)
     document["tracked"] = [[name, encoder.tracked(value, name)] for name, value in tracked.items()]
-    document["result"] = encoder.ref(result, -1, "<result>")
+    document["result"] = encoder.ref(result, -1, RESULT)
+    document["origin"] = origin_of(result, record.frame) if record.how == "raise" else None
     document["rng"] = encoder.ref(rng.read_all(), -1, "rng")
     document["flags"] = encoder.ref(flags.read_all(), -1, "flags")
     document["nodes"] = encoder.nodes
@@ -177,3 +181,17 @@ def sites_of(code: CodeType, scope: Scope) -> Iterator[Any]:
     """The watched loops of a code object's own body."""
     line = 0 if code.co_name == "<module>" else code.co_firstlineno
     yield from scope.sites_by_code.get((code.co_filename, line, code.co_name), ())
+
+
+def guards_of(code: CodeType, scope: Scope) -> list[tuple[int, int]]:
+    """First and last lines of the ``try`` and ``with`` statements in a code object's own body."""
+    line = 0 if code.co_name == "<module>" else code.co_firstlineno
+    return scope.guards_by_code.get((code.co_filename, line, code.co_name), [])
+
+
+def origin_of(error: BaseException, frame: FrameType) -> list[int] | None:
+    """Line and bytecode offset in ``frame`` that an exception came from."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame is not frame:
+        trace = trace.tb_next
+    return [trace.tb_lineno, trace.tb_lasti] if trace is not None else None

@@ -34,6 +34,16 @@ def user_traceback(tb: TracebackType | None) -> TracebackType | None:
     return result
 
 
+def hide_ours(error: BaseException) -> None:
+    """Cut survivor's frames out of an exception that the program may catch, if there are any."""
+    entry = error.__traceback__
+    while entry is not None:
+        if _is_ours(entry):
+            error.__traceback__ = user_traceback(error.__traceback__)
+            return
+        entry = entry.tb_next
+
+
 def clean_chain(error: BaseException) -> None:
     """Cut survivor's frames out of an exception and of all that it was raised from."""
     seen: set[int] = set()

@@ -29,22 +29,22 @@ from survivor.state.encode import Encoder
 from survivor.state.loaders import tracking
 from survivor.state.memory import Constants
 from survivor.state.scope import Scope
-from survivor.training import importer, watch
+from survivor.training import ending, importer, watch
 from survivor.training.assembly import Assembly
-from survivor.training.capture import Capture, capture, freeze, inside_unwatched_loop, sites_of
+from survivor.training.capture import RESULT, Capture, capture, freeze, inside_unwatched_loop, sites_of
 from survivor.training.files import Files
 from survivor.training.graphs import Graphs
 from survivor.training.imports import Imports
+from survivor.training.leaving import Leaving
 from survivor.training.loops import Hooks
 from survivor.training.metrics import Metrics
 from survivor.training.plan import Plan
-from survivor.training.records import Context, Ended, Record
+from survivor.training.records import Context, Record
 from survivor.training.replay import Replay
 from survivor.training.sites import Site
 
 #: How much of an outer iteration's expected time its level may cost, when the user asks for 1% in all.
 _UNKNOWN_LEVELS_S = 1.0
-_END_LEVELS = 20
 _MOST_STARTS = 20
 #: A head that was found to be no safe point costs at most this share of the time until it is tried again.
 _RETRY_FACTOR = 20
@@ -124,6 +124,7 @@ class Engine:
         self.imports = Imports()
         self._starts = 0
         self.assembly = Assembly(self)
+        self.leaving = Leaving(self)
         self.tracked: dict[str, Any] = {}
         self.ignored: list[Any] = []
         self.metrics = Metrics(settings.keep_best)
@@ -281,26 +282,23 @@ class Engine:
         if may_be_outer and self._level_pays(record, now):
             self._take_level(record, now)
 
-    def ended(self, record: Record, value: Any = None) -> None:
-        """A loop has run to its end, or is about to be left by ``break``, or by ``return`` with a value."""
-        if not record.trained or self.replay is not None:
-            return
-        level, begin = None, self.clock()
-        chain = self.hooks.chain(record.frame)
-        root_like = record.parent is self.hooks.root and len(record.parent.ended) < _END_LEVELS
-        lasted = begin - record.entered_at
-        if root_like or self.settings.every_s == 0 or self._capture_cost_s <= self.settings.overhead * lasted:
-            taken = self._capture(record, chain[: chain.index(record) + 1], result=value)
-            level = freeze(taken.level) if taken is not None else None
-            self._beside_s += self.clock() - begin
-        record.parent.ended.append(Ended(site=record.site.key, entry=record.entry, how=record.how, level=level))
-        if record.parent is self.hooks.root:
-            self._end = self.assembly.at_end(record)
-
-    def abandoned(self, record: Record) -> None:
-        """A loop was left by an exception: it can't be skipped by a resumed run."""
+    def raised(self, record: Record, error: BaseException) -> None:
+        """An exception is about to leave a loop."""
+        ending.hide_ours(error)
         if record.trained and self.replay is None:
-            record.parent.ended.append(Ended(site=record.site.key, entry=record.entry, how="raise", level=None))
+            self.leaving.raised(record, error)
+
+    def at_end(self, record: Record) -> None:
+        """An outermost training loop has ended: that state is the last of all, if none comes after."""
+        self._end = self.assembly.at_end(record)
+
+    def end_pays(self, lasted_s: float) -> bool:
+        """Whether the state at the end of a loop that lasted so long is worth taking."""
+        return self.settings.every_s == 0 or self._capture_cost_s <= self.settings.overhead * lasted_s
+
+    def spent_beside(self, seconds: float) -> None:
+        """Time went into states that belong to the next safe point."""
+        self._beside_s += seconds
 
     def _trained(self, frame: Any) -> None:
         """A backward pass or an optimizer step: the loops around it train."""
@@ -349,7 +347,7 @@ class Engine:
     def _take_level(self, record: Record, now: float) -> None:
         record.site.level_at = now
         chain = self.hooks.chain(record.frame)
-        taken = self._capture(record, chain)
+        taken = self.capture_at(record, chain)
         if taken is not None:
             record.level = freeze(taken.level)
         self._beside_s += self.clock() - now
@@ -357,7 +355,7 @@ class Engine:
             self._unknown_levels_s += self.clock() - now
 
     @paused()
-    def _capture(self, record: Record, chain: list[Record], result: Any = None) -> Capture | None:
+    def capture_at(self, record: Record, chain: list[Record], result: Any = None) -> Capture | None:
         """The state at this head, or ``None`` where it can't be read."""
         begin = self.clock()
         # what stands at the first training loop's head is what a resumed run's set-up will make
@@ -365,6 +363,8 @@ class Engine:
         encoder = Encoder(self.scope, self.settings.ignore, self.ignored, self.constants)
         try:
             taken = capture(encoder, record, chain, self.tracked, result)
+            if record.how == "raise" and any(path.startswith(RESULT) for path, _ in taken.opaque):
+                return None
             if record.site.trains or record.site.hinted:
                 self.plan.check(taken.opaque, record.site)
         except NotResumableError as error:
@@ -386,7 +386,7 @@ class Engine:
         """Save here if it can be done; the next head is tried otherwise."""
         chain = self.hooks.chain(record.frame)
         blocked = self._why_not(record, chain)
-        taken = None if blocked else self._capture(record, chain)
+        taken = None if blocked else self.capture_at(record, chain)
         if taken is None or not self.graphs.closed(taken.level.open_paths):
             # without a backward pass since it was tried last there is nothing to learn of its graphs
             idle = record.site.tried_at == self.graphs.backwards
@@ -416,8 +416,8 @@ class Engine:
                 return self.graphs.why
         contexts = [self.hooks.root, *(outer.context for outer in chain[:-1])]
         for context in contexts:
-            if not self._closed(context):
-                return f"the training loop {context.ended[-1].site} has ended in this iteration"
+            if not self.leaving.closed(context):
+                return self.leaving.why_open(context)
         unwatched = inside_unwatched_loop(record.frame, self.hooks.running, self.scope)
         if unwatched is not None:
             for site in self.sites:
@@ -425,7 +425,3 @@ class Engine:
                     site.cold, site.hinted = False, True
             return f"{unwatched} is not watched yet"
         return ""
-
-    def _closed(self, context: Context) -> bool:
-        """Whether all training loops that have ended in this iteration left a state that can be stored."""
-        return all(past.level is not None and self.graphs.closed(past.level.open_paths) for past in context.ended)

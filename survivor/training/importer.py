@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from survivor.training.rewrite import HOOK, rewrite, training_functions
+from survivor.training.hints import training_functions
+from survivor.training.rewrite import HOOK, rewrite
 from survivor.training.sites import Site
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ def compile_module(engine: Engine, source: bytes | str, filename: str, module_na
     tree = ast.parse(source, filename)
     first = len(engine.sites)
     training = training_functions([tree, *_siblings(engine, Path(filename), tree)])
-    code = compile(rewrite(tree, module_name, filename, engine.sites, training), filename, "exec", dont_inherit=True)
+    rewriter = rewrite(tree, module_name, filename, engine.sites, training)
+    code = compile(tree, filename, "exec", dont_inherit=True)
+    for function, lines in rewriter.guards:
+        engine.scope.guards_by_code.setdefault(function, []).append(lines)
     for site in engine.sites[first:]:
         engine.scope.sites_by_code.setdefault(site.function, []).append(site)
     engine.scope.files.add(filename)

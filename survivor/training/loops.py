@@ -19,6 +19,7 @@ import torch
 
 from survivor.state import generators
 from survivor.training import consumed
+from survivor.training.leaving import Skips
 from survivor.training.outside import Outside
 from survivor.training.records import Context, Record
 from survivor.training.rewrite import HOOK
@@ -42,7 +43,7 @@ class Hooks:
         self.root = Context()
         self.off = False
         self.outside = Outside()
-        self._skipped: dict[str, tuple[str, Any]] = {}
+        self.skips = Skips()
 
     def install(self) -> None:
         """Make these hooks the ones that rewritten source finds; forked children run without them."""
@@ -73,6 +74,7 @@ class Hooks:
         if engine.drives(record):
             return () if record.passed_over else self._drive(record)
         if engine.replay is not None and engine.skips(record):
+            self.skips.raise_again(site.key)
             return ()
         record.iterator = engine.open_iterator(iterable)
         record.consumed = consumed.of(record.iterator, engine.scope)
@@ -104,7 +106,8 @@ class Hooks:
                 record.done += 1
             self._leave(record, completed=True)
         finally:
-            self._leave(record, completed=False)
+            if record.how or not site.guarded:  # `raised` comes next otherwise
+                self._leave(record, completed=False)
 
     def explicit(self, iterable: Iterable[Any], frame: FrameType) -> Iterable[Any]:
         """``survivor.loop(iterable)`` in ``frame``: nothing to add where the loop is rewritten already."""
@@ -144,6 +147,7 @@ class Hooks:
         if record is None:
             return True
         if record.iterator is not None:
+            self.skips.raise_again(record.site.key)
             return False
         if record.forced == 2 or (record.site.in_generator and generators.tries_again(record)):
             # the body that was in progress goes on
@@ -172,23 +176,23 @@ class Hooks:
             return
         record = self._top(sys._getframe(1), number)
         if record is not None:
-            skipped = record.iterator is not None
-            if skipped:
+            if record.iterator is not None:  # it was skipped
                 record.how = "end"
-            self._leave(record, completed=sys.exc_info()[0] is None and not record.how)
+            self._leave(record, completed=not record.how)
 
     # --- ends -----------------------------------------------------------------------------------
 
-    def left(self, number: int) -> None:
-        """A ``break`` is about to run."""
+    def left(self, number: int, pending: bool = False) -> None:
+        """A ``break`` is about to run; ``pending`` says that a ``finally`` or ``with`` of the script's runs first."""
         if self._is_compiling() or self.off or get_ident() != self._thread:
             return
         record = self._top(sys._getframe(1), number)
         if record is not None:
-            record.how = "break"
-            self._engine.ended(record)
+            record.how, record.pending = "break", pending
+            if not pending:
+                self._engine.leaving.ended(record)
 
-    def returned(self, number: int, value: Any) -> Any:
+    def returned(self, number: int, value: Any, pending: bool = False) -> Any:
         """A ``return`` ends this loop, the outermost of its function; gives the value back."""
         if self._is_compiling() or self.off or get_ident() != self._thread:
             return value
@@ -196,44 +200,58 @@ class Hooks:
         if record is not None:
             for inner in self.running[record.frame]:
                 inner.how = "return"
-            self._engine.ended(record, value)
+            if record.site.in_generator:
+                return value  # no loop is around it that could come by it again
+            if pending:
+                record.pending, record.value = True, value
+            else:
+                self._engine.leaving.ended(record, value)
         return value
+
+    def raised(self, number: int) -> None:
+        """An exception leaves a loop."""
+        if self._is_compiling() or self.off or get_ident() != self._thread:
+            return
+        error, frame = sys.exc_info()[1], sys._getframe(1)
+        record = self._top(frame, number)
+        if self.skips.was_raised_again(error, frame):
+            if record is not None:
+                record.how = "raise"
+        elif record is not None and error is not None:
+            self._engine.raised(record, error)
+        if record is not None:
+            self._leave(record, completed=False)
 
     def completed(self, number: int) -> bool:
         """Whether the ``else`` of a loop runs: not when the loop was skipped and had ended by ``break``."""
-        if self._is_compiling() or self.off or not self._skipped:
-            return True
-        how, _ = self._skipped.get(self._engine.sites[number].key, ("end", None))
-        return how == "end"
+        return self._how(number) == "end"
 
     def returns(self, number: int) -> bool:
         """Whether a loop was skipped that had ended by ``return``."""
-        if self._is_compiling() or self.off or not self._skipped:
-            return False
-        how, _ = self._skipped.get(self._engine.sites[number].key, ("end", None))
-        return how == "return"
+        return self._how(number) == "return"
+
+    def _how(self, number: int) -> str:
+        return "end" if self._is_compiling() or self.off else self.skips.how(self._engine.sites[number].key)
 
     def value(self, number: int) -> Any:
         """What that ``return`` gave."""
-        return self._skipped.pop(self._engine.sites[number].key)[1]
-
-    def skip(self, site: str, how: str, value: Any) -> None:
-        """Note that a loop is skipped, and how it had ended."""
-        self._skipped[site] = (how, value)
+        return self.skips.value(self._engine.sites[number].key)
 
     def _leave(self, record: Record, *, completed: bool) -> None:
         records = self.running.get(record.frame)
         if records is None or record not in records:
             return
         if completed:
-            record.how = "end"
-            self._engine.ended(record)
+            record.how, record.pending = "end", True
+        if record.pending:
+            record.pending = False
+            self._engine.leaving.ended(record, record.value)
         del records[records.index(record) :]
         if not records:
             del self.running[record.frame]
         if not record.how:
-            self._engine.abandoned(record)
-        record.iterator = None
+            self._engine.leaving.abandoned(record)
+        record.iterator = record.value = None
 
     # --- what comes from outside ----------------------------------------------------------------
 
@@ -263,6 +281,7 @@ class Hooks:
         engine = self._engine
         site = engine.sites[number]
         parent = self.context_of(frame, site.in_generator)
+        self.skips.forget(site.key)
         site.entries += 1
         if site.entries > _COLD_AFTER and not (site.trains or site.hinted or site.in_generator):
             site.cold = site.kind == "for" and engine.replay is None

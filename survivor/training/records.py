@@ -34,14 +34,16 @@ class Ended:
 
     Attributes:
         site, entry: which.
-        how: ``"end"``, ``"break"`` or ``"return"``.
+        how: ``"end"``, ``"break"``, ``"return"`` or ``"raise"``.
         level: the state it left; ``None`` if it was not taken, or can't be.
+        why: why it can't be; "" where that need not be told.
     """
 
     site: str
     entry: int
     how: str
     level: Level | None
+    why: str = ""
 
 
 @dataclass
@@ -77,6 +79,8 @@ class Record:
         entered_at, head_at: times (monotonic, seconds) of the entry and of the last head.
         head_at_byte: offset of that head in the frame's bytecode.
         how: how it ends, see `Ended`; "" while it runs.
+        pending: it has yet to be noted how it ended: a ``finally`` of the script's runs first.
+        value: what its ``return`` gives, until then.
         driven: it was put in the middle of a body, see `survivor.state.generators`.
         passed_over: it was come by on the way there, and does nothing.
         forced: while it is positive the test of a ``while`` is taken as true, see `Hooks.forced`.
@@ -93,6 +97,8 @@ class Record:
     trained: bool = False
     started: bool = False
     how: str = ""
+    pending: bool = False
+    value: Any = None
     driven: bool = False
     passed_over: bool = False
     forced: int = 0

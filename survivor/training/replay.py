@@ -91,7 +91,9 @@ class Replay:
                 blobs = _Prefixed(self._blobs, f"ended{depth}.{index}/")
                 record.site.trains = True
                 result = self._restore(record, past["state"], blobs)
-                self._engine.hooks.skip(past["site"], past["how"], result)
+                if past["how"] == "raise" and result is MISSING:
+                    raise DivergedError(f"the exception that had ended {record.site} can't be made again")
+                self._engine.hooks.skips.note(past["site"], past["how"], result, past["state"].get("origin"))
                 level = Level(past["state"], dict(blobs))
                 ended = Ended(site=past["site"], entry=past["entry"], how=past["how"], level=level)
                 record.parent.ended.append(ended)

@@ -3,6 +3,7 @@
 ``for x in E:``    becomes ``for x in __survivor__.loop(N, E):``
 ``while T:``       becomes ``while __survivor__.tick(N) and (T or __survivor__.forced(N)):`` between ``enter(N)``
                    and ``exit(N)``
+both               stand in a ``try`` whose ``except:`` calls ``__survivor__.raised(N)`` and raises again
 ``break``          is preceded by ``__survivor__.left(N)``
 ``return v``       in a loop becomes ``return __survivor__.returned(N, v)``, and after the loop stands
                    ``if __survivor__.returns(N): return __survivor__.value(N)``
@@ -26,22 +27,13 @@ import ast
 from dataclasses import dataclass, field
 from typing import Any
 
+from survivor.training.hints import HARMLESS_CALLS, call_name, calls_in
 from survivor.training.sites import Site
 
 HOOK = "__survivor__"
 #: Run once per sample or once per layer: never the home of a training loop, and hot.
 _HOT_FUNCTIONS = frozenset({"forward", "__getitem__", "__len__", "__repr__", "__eq__", "__hash__", "collate_fn"})
 _COMPILERS = ("jit", "compile", "njit", "script", "vectorize", "triton")
-#: Calls that can't reach a backward pass, by the last part of their name.
-_HARMLESS_CALLS = frozenset(
-    """
-    append extend print len range int float str bool list tuple dict set isinstance format join split
-    strip item items keys values add update pop get max min sum abs round zip enumerate data zero_ fill_
-    clamp_ copy_ mul_ add_ div_ uniform_ normal_ size numel dim view reshape detach cpu numpy tolist
-    clone lower upper replace write flush startswith endswith
-    """.split()
-)
-_TRAINING_CALLS = frozenset({"backward", "step", "autograd_grad"})
 #: What comes from outside the program: the clock, the machine, the file system. Given again when it is run again.
 _OUTSIDE_CALLS = frozenset(
     """
@@ -56,40 +48,6 @@ _SEEDING_CALLS = frozenset(
 _Function = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
-def call_name(node: ast.Call) -> str:
-    """The last part of what is called: ``b`` in ``a.b()`` and in ``b()``; ``autograd_grad`` for that function."""
-    function = node.func
-    if isinstance(function, ast.Attribute):
-        if function.attr == "grad":
-            return "autograd_grad"
-        return function.attr
-    return function.id if isinstance(function, ast.Name) else ""
-
-
-def calls_in(nodes: list[Any]) -> set[str]:
-    """The names of everything called anywhere below some nodes."""
-    return {call_name(n) for root in nodes for n in ast.walk(root) if isinstance(n, ast.Call)}
-
-
-def training_functions(trees: list[ast.Module]) -> frozenset[str]:
-    """Names of functions whose calls reach a ``.backward()`` or ``.step()``, through any depth, by name."""
-    calls: dict[str, set[str]] = {}
-    for tree in trees:
-        for node in ast.walk(tree):
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                calls.setdefault(node.name, set()).update(calls_in(node.body))
-            elif isinstance(node, ast.ClassDef):
-                for item in node.body:
-                    if isinstance(item, ast.FunctionDef) and item.name in ("__init__", "__call__"):
-                        calls.setdefault(node.name, set()).update(calls_in(item.body))
-    reached = set(_TRAINING_CALLS)
-    while True:
-        more = {name for name, called in calls.items() if name not in reached and called & reached}
-        if not more:
-            return frozenset(reached)
-        reached |= more
-
-
 @dataclass
 class _Function_:
     """The function that is being rewritten."""
@@ -101,6 +59,8 @@ class _Function_:
     notes: int = 0
     returning: set[int] = field(default_factory=set)  # loops that a `return` may end
     loops: list[int | None] = field(default_factory=list)  # enclosing loops, innermost last; None: not watched
+    unwinding: int = 0  # enclosing statements that run something when they are left: `with`, `try` with `finally`
+    unwound: list[int] = field(default_factory=list)  # how many of them are around each of the loops
 
 
 class Rewriter(ast.NodeTransformer):
@@ -110,10 +70,14 @@ class Rewriter(ast.NodeTransformer):
         module: name of the module, the first part of its sites' keys.
         filename: path of the source.
         sites: the table that new sites are appended to; *N* is the index.
-        training: names from `training_functions`.
+        training: names from `survivor.training.hints`.
+
+    Attributes:
+        guards: function and lines of each ``try`` and ``with`` statement.
     """
 
     def __init__(self, module: str, filename: str, sites: list[Site], training: frozenset[str]) -> None:
+        self.guards: list[tuple[tuple[str, int, str], tuple[int, int]]] = []
         self._module = module
         self._filename = filename
         self._sites = sites
@@ -174,7 +138,7 @@ class Rewriter(ast.NodeTransformer):
         if number is not None:
             node.iter = self._call("loop", node.iter, ast.Constant(number), node.iter)
         self._loop_body(node, number)
-        return [node, *self._after(node, number)]
+        return node if number is None else [self._guarded(node, number), *self._after(node, number)]
 
     def visit_While(self, node: ast.While) -> Any:
         """Tick before the test, between ``enter`` and ``exit``."""
@@ -191,18 +155,53 @@ class Rewriter(ast.NodeTransformer):
         else:
             node.test = tick
         enter = ast.copy_location(ast.Expr(self._call("enter", test, ast.Constant(number))), node)
-        # a generator that is collected when the interpreter ends finds the globals of its module gone
-        there = ast.copy_location(ast.Name(id=HOOK, ctx=ast.Load()), test)
-        last = ast.BoolOp(op=ast.And(), values=[there, self._call("exit", test, ast.Constant(number))])
-        leave = ast.copy_location(ast.Expr(ast.copy_location(last, test)), node)
-        guarded = ast.copy_location(ast.Try(body=[node], handlers=[], orelse=[], finalbody=[leave]), node)
+        guarded = self._guarded(node, number)
+        guarded.finalbody = [self._unless_gone("exit", node, number)]
         return [enter, guarded, *self._after(node, number)]
+
+    def _guarded(self, node: Any, number: int) -> ast.Try:
+        """The loop in a ``try`` that tells when an exception leaves it, and changes nothing of the exception."""
+        told: list[ast.stmt] = [self._unless_gone("raised", node, number), ast.copy_location(ast.Raise(), node)]
+        handler = ast.copy_location(ast.ExceptHandler(type=None, name=None, body=told), node)
+        self._sites[number].guarded = True
+        return ast.copy_location(ast.Try(body=[node], handlers=[handler], orelse=[], finalbody=[]), node)
+
+    def _unless_gone(self, name: str, node: Any, number: int) -> ast.Expr:
+        """A call, unless the module's globals are gone: so they are when the interpreter ends and closes generators."""
+        there = ast.copy_location(ast.Name(id=HOOK, ctx=ast.Load()), node)
+        call = ast.BoolOp(op=ast.And(), values=[there, self._call(name, node, ast.Constant(number))])
+        return ast.copy_location(ast.Expr(ast.copy_location(call, node)), node)
+
+    def _visit_unwinding(self, node: Any, *, unwinds: bool) -> Any:
+        function = self._stack[-1]
+        self.guards.append(((self._filename, *function.code), (node.lineno, node.end_lineno)))
+        last = getattr(node, "finalbody", None)
+        if last is not None:
+            node.finalbody = []
+        function.unwinding += unwinds
+        self.generic_visit(node)
+        function.unwinding -= unwinds
+        if last is not None:
+            node.finalbody = self._block(last)
+        return node
+
+    def visit_Try(self, node: Any) -> Any:
+        """Note where exceptions may be caught, and what runs before a loop is left."""
+        return self._visit_unwinding(node, unwinds=bool(node.finalbody))
+
+    visit_TryStar = visit_Try
+
+    def visit_With(self, node: ast.With) -> Any:
+        """The same."""
+        return self._visit_unwinding(node, unwinds=True)
 
     def _loop_body(self, node: Any, number: int | None) -> None:
         function = self._stack[-1]
         function.loops.append(number)
+        function.unwound.append(function.unwinding)
         node.body = self._block(node.body)
         function.loops.pop()
+        function.unwound.pop()
         node.orelse = self._block(node.orelse)
         if number is not None and node.orelse:
             # a loop that a resumed run skips because it had ended by `break` must not run its `else`
@@ -211,22 +210,27 @@ class Rewriter(ast.NodeTransformer):
 
     def visit_Break(self, node: ast.Break) -> Any:
         """Say that the loop is left early."""
-        number = self._stack[-1].loops[-1] if self._stack[-1].loops else None
+        function = self._stack[-1]
+        number = function.loops[-1] if function.loops else None
         if number is None:
             return node
-        return [ast.copy_location(ast.Expr(self._call("left", node, ast.Constant(number))), node), node]
+        pending = [ast.Constant(True)] if function.unwinding > function.unwound[-1] else []
+        return [ast.copy_location(ast.Expr(self._call("left", node, ast.Constant(number), *pending)), node), node]
 
     def visit_Return(self, node: ast.Return) -> Any:
         """Hand the value to the outermost loop of the function, which ends by it."""
         if node.value is not None:
             node.value = self.visit(node.value)
         function = self._stack[-1]
-        number = next((n for n in function.loops if n is not None), None)
-        if number is None or function.generator:
+        watched = [(n, u) for n, u in zip(function.loops, function.unwound, strict=True) if n is not None]
+        if not watched:
             return node
-        function.returning.add(number)
+        number, around = watched[0]
+        if not function.generator:
+            function.returning.add(number)
         value = node.value if node.value is not None else ast.copy_location(ast.Constant(None), node)
-        node.value = self._call("returned", value, ast.Constant(number), value)
+        pending = [ast.Constant(True)] if function.unwinding > around else []
+        node.value = self._call("returned", value, ast.Constant(number), value, *pending)
         return node
 
     def _after(self, node: Any, number: int | None) -> list[Any]:
@@ -262,7 +266,7 @@ class Rewriter(ast.NodeTransformer):
         function.ordinal += 1
         called = calls_in(node.body + ([node.test] if kind == "while" else []))
         yields = any(isinstance(n, (ast.Yield, ast.YieldFrom)) for s in node.body for n in _own_nodes(s))
-        if not yields and not called - _HARMLESS_CALLS:
+        if not yields and not called - HARMLESS_CALLS:
             return None
         key = f"{self._module}:{function.qualname or '<module>'}:{function.ordinal}"
         self._sites.append(
@@ -306,12 +310,9 @@ def _own_nodes(root: ast.AST) -> list[ast.AST]:
     return found
 
 
-def rewrite(
-    tree: ast.Module, module: str, filename: str, sites: list[Site], training: frozenset[str] | None = None
-) -> ast.Module:
+def rewrite(tree: ast.Module, module: str, filename: str, sites: list[Site], training: frozenset[str]) -> Rewriter:
     """Rewrite a parsed module in place; its sites are appended to ``sites``."""
-    if training is None:
-        training = training_functions([tree])
     rewriter = Rewriter(module, filename, sites, training)
     tree.body = rewriter._block(tree.body)
-    return ast.fix_missing_locations(tree)
+    ast.fix_missing_locations(tree)
+    return rewriter

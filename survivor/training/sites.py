@@ -17,6 +17,7 @@ class Site:
         label: what the loop counts, in the user's words: the first name of its target, or ``while``.
         hinted: the source says that it trains (a ``.backward()`` or ``.step()`` in its reach, by name).
         in_generator: it stands in a generator function.
+        guarded: it tells when an exception leaves it.
         trains: a backward pass or an optimizer step was seen inside it.
         outer: a training loop was seen inside it.
         entries: how often it was entered in this process.
@@ -36,6 +37,7 @@ class Site:
     kind: str
     hinted: bool = False
     in_generator: bool = False
+    guarded: bool = False
     trains: bool = False
     outer: bool = False
     entries: int = 0

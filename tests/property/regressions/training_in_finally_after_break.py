@@ -1,4 +1,4 @@
-# open: a loop is trained in by the finally of its break
+# a loop is trained in by the finally of its break
 import torch
 w = torch.tensor([0.5, -0.25], requires_grad=True)
 def train(x):
