@@ -155,12 +155,13 @@ class Encoder(BulkEncoder):
     # --- which encoder for which class ------------------------------------------------------
 
     def _method_for(self, kind: type) -> Callable[[Any, int], Any]:  # noqa: PLR0911  # one return a class
+        if classes.is_enum(kind):
+            return self._enum
         for kinds, method in (
             (torch.Tensor, self._tensor),
             (np.ndarray, self._array),
             (np.generic, self._numpy_scalar),
             (np.dtype, self._numpy_dtype),
-            (enum.Enum, self._enum),
             (BaseException, self._exception),
             ((np.random.Generator, np.random.RandomState, np.random.BitGenerator), self._numpy_rng),
             (random.Random, self._python_rng),
@@ -179,8 +180,8 @@ class Encoder(BulkEncoder):
                 return method
         if kind in (torch.dtype, torch.device, torch.layout, torch.memory_format, torch.qscheme):
             return self._torch_constant
-        if kind in (int, float, bool, str) or issubclass(kind, (int, float, str)):
-            return self._opaque
+        if issubclass(kind, classes.PLAIN_BASES):
+            return self._plain_like
         if tables.handles(kind):
             return self._table
         if holders.handles(kind):
@@ -263,10 +264,14 @@ class Encoder(BulkEncoder):
         """``["bytearray", bytes]``."""
         return ["bytearray", atoms.encode_atom(bytes(value))]
 
-    def _enum(self, value: enum.Enum, number: int) -> Any:
+    def _enum(self, value: Any, number: int) -> Any:
         """``["enum", class, name]``; a combination of flags has its number in the place of a name."""
         combined = isinstance(value, enum.Flag) and value.name not in type(value).__members__
-        return ["enum", class_name(type(value)), value.value if combined else value.name]
+        return ["enum", classes.enum_name(type(value)), value.value if combined else value.name]
+
+    def _plain_like(self, value: Any, number: int) -> Any:
+        """``["plain", class, value, attributes]``: a number or string of a class of its own."""
+        return ["plain", class_name(type(value)), classes.plain_part(value), self._instance_attributes(value, number)]
 
     def _exception(self, value: BaseException, number: int) -> Any:
         """``["exception", class, parts]``: see `survivor.state.exceptions`."""
