@@ -55,6 +55,7 @@ CATALOGUE = (
     Hint("clock", "the clock decides what is computed: decide by steps", True, True),
     Hint("nothing-seeded", "nothing is seeded: call torch.manual_seed(…), random.seed(…) and np.random.seed(…) first, "
          "or verify with --seed 0, which seeds them for you", itself=True),
+    Hint("seeded-late", "a model or random numbers are made before anything is seeded: seed first", itself=True),
     Hint("ignored", "survivor.ignore() leaves this object to re-execution, but it changes in training", resumed=True),
     Hint("cached-function", "what functools.lru_cache keeps is carried, but not the counts of its cache_info(): count "
          "in a variable", resumed=True, paths=("cache_info",)),
@@ -71,6 +72,11 @@ CATALOGUE = (
     Hint("log-handler", "what a logging handler has gathered is not carried: keep it in a list", resumed=True),
     Hint("garbage-collector", "when garbage is collected is another in each process: don't compute with it",
          True, True),
+    Hint("signal-handler", "a signal's handler that training has set is not set in a resumed process: set it before "
+         "the loop", resumed=True),
+    Hint("descriptor", "where a descriptor of os.open() stands is not carried: use open()", resumed=True),
+    Hint("finalizer", "objects that refer to themselves end when garbage is collected, at another time in each "
+         "process: draw nothing in __del__", True, True, stages=("random", "loss", "end")),
     Hint("library-attribute", "an attribute of an installed module or class is not carried: keep the value in a "
          "variable of your own", resumed=True),
     Hint("process-flag", "a flag of the process is set while training, and a resumed process begins without it: set "
@@ -83,6 +89,8 @@ CATALOGUE = (
          "anew: draw each time, or fill the cache before training", True, True),
     Hint("appended-file", "a file that is appended to and read again has more lines than at the checkpoint: keep in "
          "variables what training needs", resumed=True),
+    Hint("listing", "files and folders that were made after the checkpoint may still be there: keep in variables what "
+         "training needs", resumed=True),
     Hint("generator", "a generator of your own is put back by running it again: what it does on the way must have no "
          "effect", resumed=True),
     Hint("workers", "loader workers are other processes: what they keep is theirs", resumed=True),

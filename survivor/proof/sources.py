@@ -30,6 +30,7 @@ _GLOBAL_HOOKS = (
     "register_module_forward_hook register_module_forward_pre_hook register_module_full_backward_hook "
     "register_module_full_backward_pre_hook register_optimizer_step_pre_hook register_optimizer_step_post_hook"
 ).split()
+_RANDOM = ("nn.", "torch.nn.", "torch.rand", "np.random.", "numpy.random.", "random.")
 #: Names that are found wherever they are called.
 _CALLS = {
     **dict.fromkeys(_ENTROPY, "entropy"),
@@ -155,6 +156,19 @@ class _Scan:
                 yield from self._class(node)
         if not seeded:
             yield "nothing-seeded", self._tree
+        yield from self._before_the_seed()
+
+    def _before_the_seed(self) -> Iterator[tuple[str, ast.AST]]:
+        """What is made at random by the script's own top level before that seeds anything."""
+        for statement in self._tree.body:
+            calls = [node for node in ast.walk(statement) if isinstance(node, ast.Call)]
+            if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+                continue
+            if any(_last(node.func) in _SEEDERS for node in calls):
+                return
+            for node in calls:
+                if ast.unparse(node.func).startswith(_RANDOM):
+                    yield "seeded-late", node
 
     def _call(self, node: ast.Call) -> Iterator[tuple[str, ast.AST]]:
         name, module = _last(node.func), _first(node.func)
@@ -174,10 +188,7 @@ class _Scan:
             yield _MODULES_CALLED[module], node
         if isinstance(node.func, ast.Name) and name in ("hash", "id"):
             yield f"builtin-{name}", node
-        if plain and name == "setattr" and node.args and _first(node.args[0]) in self._imported:
-            yield "library-attribute", node
-        if name in _LISTINGS and not self._is_sorted(node):
-            yield "unsorted-listing", node
+        yield from self._standing(node, name, module)
         if plain and name in ("list", "tuple", "enumerate") and node.args and self._is_set(node.args[0]):
             yield "set-order", node
         mode = ast.unparse(node.args[1]) if len(node.args) > 1 else ""
@@ -185,6 +196,19 @@ class _Scan:
             yield "appended-file", node
         if name == "DataLoader" and any(k.arg == "num_workers" and not _is_zero(k.value) for k in node.keywords):
             yield "workers", node
+
+    def _standing(self, node: ast.Call, name: str, module: str) -> Iterator[tuple[str, ast.AST]]:
+        """Calls of which it counts where they stand, or what they are of."""
+        if module == "setattr" and node.args and _first(node.args[0]) in self._imported:
+            yield "library-attribute", node
+        if name in _LISTINGS and not self._is_sorted(node):
+            yield "unsorted-listing", node
+        elif name in _LISTINGS and self._comes_again(node):
+            yield "listing", node
+        if name == module == "signal" and isinstance(node.func, ast.Attribute) and self._comes_again(node):
+            yield "signal-handler", node
+        if name == "open" and module == "os":
+            yield "descriptor", node
 
     def _assignment(self, node: ast.Assign | ast.AugAssign) -> Iterator[tuple[str, ast.AST]]:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -194,8 +218,10 @@ class _Scan:
                 yield "cudnn-benchmark", node
             elif text.startswith("os.environ["):
                 yield "environment", node
-            elif isinstance(target, ast.Attribute) and _first(target) in self._imported and self._comes_again(node):
-                yield "library-attribute", node
+            elif isinstance(target, ast.Attribute) and _first(target) in self._imported:
+                constant = isinstance(node.value, ast.Constant) and not self._comes_again(node)
+                if not constant:  # one that is set before the loop is set again by a resumed process
+                    yield "library-attribute", node
 
     def _loop(self, node: ast.For) -> Iterator[tuple[str, ast.AST]]:
         if self._is_set(node.iter):
@@ -210,6 +236,9 @@ class _Scan:
             yield "generator", node
 
     def _class(self, node: ast.ClassDef) -> Iterator[tuple[str, ast.AST]]:
+        for function in node.body:
+            if isinstance(function, ast.FunctionDef) and function.name == "__del__":
+                yield "finalizer", function
         if not any("Dataset" in ast.unparse(base) for base in node.bases):
             return
         for function in node.body:
@@ -224,7 +253,7 @@ class _Scan:
     def _comes_again(self, node: ast.AST) -> bool:
         """Whether a line may be run while training, and not only before it, where a resumed process runs it too."""
         while (parent := self._parents.get(node)) is not None:
-            if isinstance(parent, (ast.For, ast.While, ast.FunctionDef)):
+            if isinstance(parent, (ast.For, ast.While, ast.FunctionDef)) and node is not getattr(parent, "iter", None):
                 return True
             node = parent
         return False

@@ -23,6 +23,11 @@ from survivor.proof.trace import Mark, State
 from survivor.proof.workplace import Workplace
 
 DEFAULT_KILLS = 6
+_NOTHING_PROVED = (
+    "nothing was proved: no run could be continued from a checkpoint\n"
+    "survivor saves between two iterations of a training loop, and this script has {steps} optimizer steps in all.\n"
+    "Verify it with more of them; without a loop, a run that is killed begins anew."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,19 +201,21 @@ class Proof:
             report.notes.append(f"{lost} kills came too late: no safe point was left before the end")
         if not found:
             if not any(row.position for row in report.rows):
-                self._fail("no session could be continued from a checkpoint: nothing was proved", plain.session.err)
+                self._fail(_NOTHING_PROVED.format(steps=report.numbers["steps"]), plain.session.err)
             return
         job, different = min(found, key=lambda pair: (pair[1].index, pair[0].number))
         report.divergence = different
         report.outcome = "refused" if different.stage == "refused" else "differs"
         closer = Closer(self._runner, report, self._options.sample, plain.reference.masked)
         closer.interrupted_run(job, different)
-        if different.stage not in ("refused", "crash"):  # these tell by themselves
+        if different.stage != "refused":
             self._hint(different, itself=False)
 
     def _hint(self, different: Divergence, *, itself: bool) -> None:
         findings = sources.scan(*self._target.sources)
         self._report.hint, finding = hints.find(different, findings, itself=itself)
+        if finding is None and different.stage == "crash":
+            self._report.hint = ""  # the error tells by itself
         if finding is not None and finding.key != "nothing-seeded":
             self._report.place = f"{finding.file}:{finding.line}: {finding.text}"
 

@@ -5,7 +5,7 @@ live object to be merged into, so an instance is made: through its class, withou
 a folder that others can write, so it may choose among these only:
 
 - the user's own classes, and those of which the re-run script holds an instance already,
-- torch's, and those of other installed packages that the script has loaded, if they have no ``__del__``,
+- torch's, and those of other installed packages that the script imports, if they have no ``__del__``,
 - a few of the standard library that are plain values.
 
 Things that don't work: any class that is loaded (a temporary file's closer runs what it is told when it is collected);
@@ -14,13 +14,22 @@ only classes with a live instance (the first batch is made by the loop that is r
 
 from __future__ import annotations
 
+import dis
+import enum
+import importlib
+import importlib.util
 import sys
 from collections.abc import Iterable
+from types import CodeType
 from typing import Any
 
+from survivor.state import atoms
 from survivor.state.scope import Scope, class_name, find_class
 
-_PLAIN = frozenset({"fractions:Fraction", "uuid:UUID", "statistics:NormalDist", "time:struct_time"})
+_PLAIN = frozenset({"statistics:NormalDist", "time:struct_time"})
+
+#: What a class may make a number or a string of its own of.
+PLAIN_BASES = (int, float, complex, str, bytes)
 
 
 def find(name: str, scope: Scope, alive: Iterable[Any]) -> type | None:
@@ -32,7 +41,7 @@ def find(name: str, scope: Scope, alive: Iterable[Any]) -> type | None:
         alive: objects that the re-run script holds.
     """
     known = _alive(name, alive)
-    cls = find_class(name) or known
+    cls = find_class(name) or known or _late(name, scope)
     if cls is None:
         return None
     allowed = name.startswith(("torch.", "torch:", "collections:")) or name in _PLAIN
@@ -48,6 +57,44 @@ def _alive(name: str, alive: Iterable[Any]) -> type | None:
     return None
 
 
+def _late(name: str, scope: Scope) -> type | None:
+    """A class of a package that only the loop imports: the user's own code has to name that package."""
+    module = name.partition(":")[0]
+    root = module.partition(".")[0]
+    if module in sys.modules or not any(names_module(code, [root]) for code in list(scope.codes.values())):
+        return None
+    try:
+        if not _is_installed_package(root):
+            return None
+        importlib.import_module(module)
+    except ImportError:
+        return None
+    return find_class(name)
+
+
+def names_module(code: CodeType, words: list[str]) -> bool:
+    """Whether a code, or one in it, may import a module: whole, or the last word of it from the rest."""
+    imports = {each.argval for each in dis.get_instructions(code) if each.opname in ("IMPORT_NAME", "IMPORT_FROM")}
+    if ".".join(words) in imports or words[-1] in imports:
+        return True
+    if len(words) == 1 and any(each.startswith(f"{words[0]}.") for each in imports):
+        return True
+    return any(names_module(each, words) for each in code.co_consts if isinstance(each, CodeType))
+
+
+def is_enum(cls: type) -> bool:
+    """Whether the values of a class are named constants: an ``enum``, or what C++ code of torch's has for one."""
+    return issubclass(cls, enum.Enum) or (
+        type(cls).__name__ == "pybind11_type" and isinstance(getattr(cls, "__members__", None), dict)
+    )
+
+
+def enum_name(cls: type) -> str:
+    """The name by which a document finds a class of constants; torch shows some of C++ in another place."""
+    hidden = f"torch._C:{cls.__qualname__}"
+    return hidden if find_class(hidden) is cls else class_name(cls)
+
+
 def _is_installed(cls: type) -> bool:
     """Whether a class is an installed package's, and does nothing when an instance of it goes."""
     if any("__del__" in vars(base) for base in cls.__mro__):
@@ -56,7 +103,7 @@ def _is_installed(cls: type) -> bool:
 
 
 def _is_installed_package(root: str) -> bool:
-    spec = getattr(sys.modules.get(root), "__spec__", None)
+    spec = getattr(sys.modules[root], "__spec__", None) if root in sys.modules else importlib.util.find_spec(root)
     origin = getattr(spec, "origin", None) or ""
     places = [origin, *(getattr(spec, "submodule_search_locations", None) or ())]
     return any("/site-packages/" in f"{place}/" or "/dist-packages/" in f"{place}/" for place in places)
@@ -75,3 +122,19 @@ def new_tuple(cls: type, items: list[Any]) -> Any:
     if not cls.__flags__ & (1 << 9) or hasattr(cls, "n_sequence_fields"):
         return cls(items)
     return tuple.__new__(cls, items)
+
+
+def plain_part(value: Any) -> Any:
+    """A number or string without its class, as a document writes it."""
+    if isinstance(value, str):
+        return atoms.encode_atom(str.__str__(value))
+    if isinstance(value, bytes):
+        return atoms.encode_atom(bytes.__getitem__(value, slice(None)))
+    base: Any = next(each for each in (int, float, complex) if isinstance(value, each))
+    return atoms.encode_atom(base.__pos__(value))  # not base(value), which asks the class
+
+
+def new_plain(cls: Any, part: Any) -> Any:
+    """The same with its class again."""
+    value = atoms.decode_atom(part)
+    return next(each for each in PLAIN_BASES if isinstance(value, each)).__new__(cls, value)

@@ -324,9 +324,17 @@ class Decoder(BulkDecoder):
         cls = find_class(node[1])
         if cls is not None and issubclass(cls, enum.Flag) and isinstance(node[2], int):
             return cls(node[2])
-        if cls is None or not issubclass(cls, enum.Enum) or node[2] not in cls.__members__:
+        members = getattr(cls, "__members__", {}) if cls is not None and classes.is_enum(cls) else {}
+        if node[2] not in members:
             raise FormatError(f"the checkpoint names an enum member that does not exist: {node[1]} {node[2]}")
-        return cls.__members__[node[2]]
+        return members[node[2]]
+
+    def _make_plain(self, number: int, node: list[Any], live: Any) -> Any:
+        same = live is not MISSING and classes.plain_part(live) == node[2]
+        target = live if same else classes.new_plain(self._class_of(node[1], object), node[2])
+        self._values[number] = target
+        self._set_attributes(target, node[3])
+        return target
 
     def _make_exception(self, number: int, node: list[Any], live: Any) -> Any:
         parts = dict(node[2])

@@ -37,6 +37,7 @@ from survivor.state import (
     protocol,
     readers,
     sets,
+    steady,
     tables,
 )
 from survivor.state.encode_bulk import BulkEncoder
@@ -86,6 +87,7 @@ class Encoder(BulkEncoder):
         self._methods: dict[type, Callable[[Any, int], Any]] = {}
         self._addressed: list[int] = []  # dicts with keys that may be the id() of an object, as GradScaler has
         self._caches: list[tuple[Any, int]] = []
+        self.steady: dict[str, steady.Steady] = {}
         self._ignored = {id(value) for value in ignored}
 
     # --- references -------------------------------------------------------------------------
@@ -143,7 +145,8 @@ class Encoder(BulkEncoder):
             for pair in self.nodes[number][2]:
                 if type(pair[0]) is int and pair[0] in self._memo:
                     pair[0] = {"~": ["id", self._memo[pair[0]]]}
-        blobs = self.memory.finish(self.nodes)
+        blobs = self.memory.finish(steady.addresses(self._alive))
+        self.steady = self.memory.steady
         # no cycles: a graph that the state hung on must be freed with the encoder, not at the next collection
         self._methods.clear()
         del self.memory
@@ -152,12 +155,13 @@ class Encoder(BulkEncoder):
     # --- which encoder for which class ------------------------------------------------------
 
     def _method_for(self, kind: type) -> Callable[[Any, int], Any]:  # noqa: PLR0911  # one return a class
+        if classes.is_enum(kind):
+            return self._enum
         for kinds, method in (
             (torch.Tensor, self._tensor),
             (np.ndarray, self._array),
             (np.generic, self._numpy_scalar),
             (np.dtype, self._numpy_dtype),
-            (enum.Enum, self._enum),
             (BaseException, self._exception),
             ((np.random.Generator, np.random.RandomState, np.random.BitGenerator), self._numpy_rng),
             (random.Random, self._python_rng),
@@ -176,8 +180,8 @@ class Encoder(BulkEncoder):
                 return method
         if kind in (torch.dtype, torch.device, torch.layout, torch.memory_format, torch.qscheme):
             return self._torch_constant
-        if kind in (int, float, bool, str) or issubclass(kind, (int, float, str)):
-            return self._opaque
+        if issubclass(kind, classes.PLAIN_BASES):
+            return self._plain_like
         if tables.handles(kind):
             return self._table
         if holders.handles(kind):
@@ -260,10 +264,14 @@ class Encoder(BulkEncoder):
         """``["bytearray", bytes]``."""
         return ["bytearray", atoms.encode_atom(bytes(value))]
 
-    def _enum(self, value: enum.Enum, number: int) -> Any:
+    def _enum(self, value: Any, number: int) -> Any:
         """``["enum", class, name]``; a combination of flags has its number in the place of a name."""
         combined = isinstance(value, enum.Flag) and value.name not in type(value).__members__
-        return ["enum", class_name(type(value)), value.value if combined else value.name]
+        return ["enum", classes.enum_name(type(value)), value.value if combined else value.name]
+
+    def _plain_like(self, value: Any, number: int) -> Any:
+        """``["plain", class, value, attributes]``: a number or string of a class of its own."""
+        return ["plain", class_name(type(value)), classes.plain_part(value), self._instance_attributes(value, number)]
 
     def _exception(self, value: BaseException, number: int) -> Any:
         """``["exception", class, parts]``: see `survivor.state.exceptions`."""

@@ -99,7 +99,7 @@ def capture(
     document["nodes"] = encoder.nodes
     blobs = encoder.finish()
     return Capture(
-        level=Level(document, blobs),
+        level=Level(document, blobs, steady=encoder.steady),
         graph=[(_general(encoder.path(number)), tensor) for number, tensor in encoder.graph_tensors],
         opaque=[(encoder.path(number), value) for number, value in encoder.opaque.items()],
         keep=encoder,

@@ -32,6 +32,7 @@ from survivor.state.scope import Scope
 from survivor.training import ending, importer, watch
 from survivor.training.assembly import Assembly
 from survivor.training.capture import RESULT, Capture, capture, freeze, inside_unwatched_loop, sites_of
+from survivor.training.copying import Settled
 from survivor.training.files import Files
 from survivor.training.finding import Finding
 from survivor.training.graphs import Graphs
@@ -78,6 +79,7 @@ class Link(Protocol):
     def save(self, snapshot: Snapshot, *, final: bool, needed: bool = False) -> None: ...  # noqa: D102
     def leave(self) -> Any: ...  # noqa: D102
     def refuse(self, error: SurvivorError) -> Any: ...  # noqa: D102
+    def settled(self) -> Settled | None: ...  # noqa: D102
     def beat(self, now_s: float) -> None: ...  # noqa: D102
     def note(self, text: str) -> None: ...  # noqa: D102
     def warn(self, text: str) -> None: ...  # noqa: D102
@@ -202,7 +204,7 @@ class Engine:
 
     def due(self, site: Site, now: float) -> bool:
         """Whether a checkpoint is wanted at a head of ``site``; a proof's tracer decides in its place."""
-        return (now >= self._due or self.stopping) and now >= site.retry_at
+        return (now >= self._due or self.stopping or self.metrics.improved) and now >= site.retry_at
 
     def resumed(self) -> None:
         """The replay is over; the script trains on."""
@@ -213,8 +215,8 @@ class Engine:
 
     def report(self, values: dict[str, float]) -> None:
         """Note metrics; a new best is saved at the next safe point, where the state is still what was measured."""
-        if self.replay is None and self.metrics.report(values):
-            self._due = min(self._due, self.clock())
+        if self.replay is None:
+            self.metrics.report(values)
 
     def open_iterator(self, iterable: Iterable[Any]) -> Iterator[Any]:
         """The iterator of a loop that is entered."""
@@ -262,6 +264,8 @@ class Engine:
             record.head_at = self.clock()
             return
         self.link.beat(self.clock())
+        if (settled := self.link.settled()) is not None:
+            self._copied(settled)
         self._at = record
         record.head_at_byte = record.frame.f_lasti
         site = record.site
@@ -289,6 +293,15 @@ class Engine:
                 return
         if may_be_outer and self._level_pays(record, now):
             self._take_level(record, now)
+
+    def _copied(self, settled: Settled) -> None:
+        """A copy beside the training has come to its end, and cost what was not known when it began."""
+        now = self.clock()
+        if settled.torn:
+            self._beside_s += settled.seconds
+            self._due = min(self._due, now)
+        else:
+            self._due = min(self._due + settled.seconds / self.settings.overhead, now + self.settings.every_s)
 
     def raised(self, record: Record, error: BaseException) -> None:
         """An exception is about to leave a loop."""

@@ -44,6 +44,9 @@ class _Terminal:
         print(f"survivor: error: {error}\nsurvivor: {error.advice}", file=sys.stderr, flush=True)
         os._exit(error.exit_code)
 
+    def settled(self) -> None:
+        """Nothing is copied."""
+
     def beat(self, now_s: float) -> None:
         """Nobody listens."""
 

@@ -94,6 +94,8 @@ class Files:
         torch.save = self._save
         for name in ("remove", "unlink", "rmdir", "rename", "replace", "truncate"):
             setattr(os, name, self._kept_from(getattr(os, name)))
+        for name in ("symlink", "link"):
+            setattr(os, name, self._linking(getattr(os, name)))
         shutil.rmtree = self._kept_from(shutil.rmtree)
         shutil.move = self._kept_from(shutil.move)
 
@@ -281,6 +283,18 @@ class Files:
             if original.__name__ in ("rename", "replace", "move") and args and os.getpid() == self._pid:
                 self._follow(path, args[0])
             return result
+
+        guarded.__name__ = original.__name__
+        guarded.__wrapped__ = original  # type: ignore[attr-defined]
+        return guarded
+
+    def _linking(self, original: Any) -> Any:
+        """A link that a script makes anew in its set-up: what stands there was not removed either."""
+
+        def guarded(source: Any, path: Any, *args: Any, **kwargs: Any) -> None:
+            minded = self._minded(path, sys._getframe(1)) if self._folder is not None or self._inside else None
+            if minded is None or not self._is_shadowed(minded) or not (self._inside or os.path.lexists(minded)):
+                original(source, path, *args, **kwargs)
 
         guarded.__name__ = original.__name__
         guarded.__wrapped__ = original  # type: ignore[attr-defined]

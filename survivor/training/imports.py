@@ -13,17 +13,17 @@ putting the generators back at every import (the plain run draws at the first on
 
 from __future__ import annotations
 
-import dis
 import functools
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any
 
 from survivor.state import rng
+from survivor.state.classes import names_module
 from survivor.state.scope import Scope
 
 
@@ -33,7 +33,7 @@ def again(name: str, scope: Scope) -> ModuleType | None:
     A document's word is not enough: the user's own code has to import it, and it has to be the user's own file.
     """
     words = name.split(".")
-    if not any(_names(code, words) for code in list(scope.codes.values())):
+    if not any(names_module(code, words) for code in list(scope.codes.values())):
         return None
     try:
         spec = importlib.util.find_spec(name)
@@ -42,14 +42,6 @@ def again(name: str, scope: Scope) -> ModuleType | None:
         return importlib.import_module(name)
     except ImportError:
         return None
-
-
-def _names(code: CodeType, words: list[str]) -> bool:
-    """Whether a code, or one in it, may import a module: whole, or the last word of it from the rest."""
-    imports = {each.argval for each in dis.get_instructions(code) if each.opname in ("IMPORT_NAME", "IMPORT_FROM")}
-    if ".".join(words) in imports or words[-1] in imports:
-        return True
-    return any(_names(each, words) for each in code.co_consts if isinstance(each, CodeType))
 
 
 class Imports(importlib.abc.MetaPathFinder):

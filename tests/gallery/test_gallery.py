@@ -53,6 +53,15 @@ FAULTS = [
     Fault("other_process", "differs", "step", SHOWN, "optimizer.param_groups[0]['lr']", "another process"),
     Fault("results_by_shell", "differs", "files", 0, "results.dat", "another process"),
     Fault("printed_count", "differs", "output", 0, "", "cache_info()"),
+    Fault("library_class", "differs", "loss", SHOWN, "", "an attribute of an installed module or class"),
+    Fault("exit_handler", "differs", "output", 0, "", "registered with atexit"),
+    Fault("signal_handler", "differs", "loss", SHOWN, "scale", "a signal's handler"),
+    Fault("file_descriptor", "differs", "loss", SHOWN, "scale", "a descriptor of os.open()"),
+    Fault("random_in_finalizer", "differs", "random", 0, "python", "draw nothing in __del__"),
+    Fault("global_hook", "differs", "loss", SHOWN, "", "a hook for all modules"),
+    Fault("event_loop", "differs", "loss", SHOWN, "counts", "the tasks of an event loop"),
+    Fault("log_handler", "differs", "loss", SHOWN, "", "what a logging handler has gathered"),
+    Fault("folder_listed", "differs", "loss", SHOWN, "", "made after the checkpoint"),
     Fault("lock_file", "differs", "crash", 0, "another process trains here", "another process"),
 ]
 

@@ -255,6 +255,7 @@ class _Link:
     def __init__(self, run: _Run) -> None:
         self.save, self.leave, self.refuse, self.warn, self.beat = run.save, run.leave, run.refuse, run.warn, run.beat
         self.note = run.note_
+        self.settled = lambda: None
 
 
 def _own(text: str) -> str:

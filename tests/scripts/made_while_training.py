@@ -8,6 +8,14 @@ import networkx
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+
+torch_version = torch.__version__
+
+
+class Loss(float):
+    """A number that knows where it is from."""
 
 
 def train():
@@ -26,7 +34,9 @@ def train():
         if held is None:
             noise = torch.zeros(6, 3)
         else:
-            policy, shape, meter, graph, curve, share, best, when, mark = held
+            policy, shape, meter, graph, curve, share, best, when, mark, loss, backends = held
+            with sdpa_kernel(backends):
+                x = x + nn.functional.scaled_dot_product_attention(x[None], x[None], x[None])[0] * loss * loss.step
             noise = policy.rsample() + curve(float(share)) + graph.number_of_edges() + mark.int + when.tm_year % 7
             noise = noise.expand(shape) * meter.values[0] + best.values
         loss = ((model(x) - 0.01 * noise) ** 2).mean()
@@ -44,8 +54,12 @@ def train():
                 torch.randn(3, 4).max(1, keepdim=True).values.expand(3, 3)[0:1].max(0),
                 time.gmtime(step * 40_000_000),
                 uuid.UUID(int=step),
+                Loss(loss.item()),
+                [SDPBackend.MATH] if step % 2 else [SDPBackend.MATH, SDPBackend.FLASH_ATTENTION],
             )
+            held[-2].step = 0.01 * step
         print(f"{step} {loss.item():.9g}")
 
 
 train()
+print(torch_version)
