@@ -15,9 +15,10 @@ from survivor.errors import SurvivorError
 from survivor.state.encode import Encoder
 from survivor.training import program
 from survivor.training.capture import capture
-from survivor.training.engine import Engine, Settings
+from survivor.training.engine import Engine
 from survivor.training.plan import described
 from survivor.training.records import Record
+from survivor.training.settings import Settings
 from survivor.training.sites import Site
 
 _FIRST_NAME = re.compile(r"[^.\[#]*")

@@ -35,7 +35,8 @@ import torch
 from survivor.checkpoint.snapshot import Blob, Snapshot
 from survivor.errors import SurvivorError
 from survivor.training import program
-from survivor.training.engine import Engine, Settings
+from survivor.training.engine import Engine
+from survivor.training.settings import Settings
 
 LIMIT_S = 30
 MOST_EVENTS = 3000

@@ -6,7 +6,8 @@ import sys
 from commanding import run
 
 from survivor.training import finding
-from survivor.training.engine import Engine, Settings
+from survivor.training.engine import Engine
+from survivor.training.settings import Settings
 
 KMEANS = """
 import os, signal, threading, torch
