@@ -17,6 +17,8 @@ from typing import Any
 
 import torch
 
+from survivor.state import immutables
+
 _QUEUES: tuple[type, ...] = (queue.Queue, queue.LifoQueue, queue.PriorityQueue)
 _OTHERS = (array.array, struct.Struct, threading.local, contextvars.ContextVar)
 _PLAIN = (int, float, bool, str, list, dict, tuple, type(None))
@@ -27,7 +29,7 @@ _SCRIPT_MACHINERY = frozenset({"training", "_is_full_backward_hook"})
 
 def handles(kind: type) -> bool:
     """Whether instances of a class are taken apart here."""
-    return kind in _QUEUES or kind in _OTHERS or _name(kind) != ""
+    return kind in _QUEUES or kind in _OTHERS or immutables.handles(kind) or _name(kind) != ""
 
 
 def name(value: Any) -> str:
@@ -50,6 +52,8 @@ def _name(kind: type) -> str:
 def parts(value: Any) -> dict[str, Any] | None:
     """What the object holds; ``None`` if it won't say."""
     kind = name(value)
+    if immutables.handles(type(value)):
+        return immutables.parts(value)
     if kind == "script":
         return _script_parts(value)
     if kind == "compiled":
@@ -90,8 +94,10 @@ def _script_parts(value: Any) -> dict[str, Any]:
     }
 
 
-def rebuild(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any:
+def rebuild(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any:  # noqa: PLR0911  # one return a kind
     """The object with what it held: ``live`` filled in place, or a new one; ``missing`` where there is no way."""
+    if kind in immutables.NAMES:
+        return immutables.rebuild(kind, values)
     if kind == "Struct":
         return live if live is not missing and live.format == values["format"] else struct.Struct(values["format"])
     if kind == "array":

@@ -1,6 +1,8 @@
 """Objects of libraries' and of inner classes that are first made in the loop, and held over its head."""
 
+import datetime
 import fractions
+import re
 import time
 import uuid
 
@@ -12,6 +14,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 torch_version = torch.__version__
+tiny = torch.finfo(torch.float32)
+seeds = np.random.SeedSequence(3)
+for found in re.finditer(r"(\w+)=(\d+)", "rows=6 columns=4"):
+    pass
+started = datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc)
 
 
 class Loss(float):
@@ -30,7 +37,8 @@ def train():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     held = None
     for step in range(20):
-        x = torch.randn(6, 4)
+        x = torch.randn(6, int(found[2])) + tiny.eps
+        x[0] += np.random.default_rng(seeds.spawn(1)[0]).random() + started.year / 1e4
         if held is None:
             noise = torch.zeros(6, 3)
         else:
