@@ -216,6 +216,7 @@ class Replay:
         decoder.pair(document["iterator"], record.iterator)
         for name, reference in document["tracked"]:
             decoder.pair(reference, engine.tracked.get(name, MISSING))
+        decoder.pair(document.get("foreign"), engine.scope.foreign.read(engine.scope.modules))
         decoder.settle()
         self._fill(decoder, record, document, spaces, stack)
         if decoder.driven:
@@ -232,6 +233,7 @@ class Replay:
             engine.link.warn(
                 f"lists and dicts of the script held objects that only its training makes, and they are lost: {what}"
             )
+        engine.scope.foreign.write(decoder.value(document.get("foreign")) or {}, engine.scope.modules)
         flags.write_all(decoder.value(document["flags"]))
         engine.imports.expect(document.get("imported", ()))
         rng.write_all(decoder.value(document["rng"]))
