@@ -15,6 +15,7 @@ import sys
 import threading
 from typing import Any
 
+import numpy as np
 import torch
 
 from survivor.state import immutables
@@ -43,6 +44,8 @@ def _name(kind: type) -> str:
         return "script"
     if kind.__name__ == "OptimizedModule" and kind.__module__.startswith("torch._dynamo"):
         return "compiled"
+    if kind.__name__ == "Image" and kind.__module__ == "PIL.Image":  # those of a file are classes of their own
+        return "image"
     shared = sys.modules.get("multiprocessing.sharedctypes")
     if shared is not None and issubclass(kind, shared.SynchronizedBase):
         return "shared"
@@ -58,6 +61,9 @@ def parts(value: Any) -> dict[str, Any] | None:
         return _script_parts(value)
     if kind == "compiled":
         return {"module": value._orig_mod}
+    if kind == "image":
+        pixels = np.frombuffer(value.tobytes(), np.uint8)
+        return {"mode": value.mode, "size": value.size, "pixels": pixels, "palette": value.getpalette()}
     if kind == "shared":
         held = value.get_obj()
         return {"value": held.value} if hasattr(held, "value") else {"items": list(held)}
@@ -113,6 +119,8 @@ def rebuild(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any: 
         target.queue.extend(values["items"])
         target.unfinished_tasks = values["unfinished"]
         return target
+    if kind == "image":
+        return _image(values, live)
     if kind == "_local":
         target = threading.local() if live is missing else live
         vars(target).clear()
@@ -131,6 +139,17 @@ def rebuild(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any: 
         else:
             held[:] = values["items"]
     return live  # a compiled module was filled through the module in it
+
+
+def _image(values: dict[str, Any], live: Any) -> Any:
+    images = sys.modules["PIL.Image"]
+    made = images.frombytes(values["mode"], tuple(values["size"]), values["pixels"].tobytes())
+    if values["palette"] is not None:
+        made.putpalette(values["palette"])
+    if type(live) is not type(made) or (live.mode, live.size) != (made.mode, made.size):
+        return made
+    live.im, live.palette, live.readonly = made.im, made.palette, 0
+    return live
 
 
 def _fill_script(live: Any, values: dict[str, Any]) -> None:

@@ -49,10 +49,7 @@ def rebuild(kind: str, values: dict[str, Any], live: Any) -> Any:
     pandas = importlib.import_module("pandas")  # the loop may be what imports it
     if kind == "DataFrame":
         index = _new_index(pandas, values["index"])
-        columns = {
-            i: _new_column(pandas, column, index)
-            for i, column in enumerate(values["columns"])
-        }
+        columns = {i: _new_column(pandas, column, index) for i, column in enumerate(values["columns"])}
         made = pandas.DataFrame(columns, index=index)
         made.columns = _new_index(pandas, values["labels"])
     elif kind == "Series":

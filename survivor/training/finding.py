@@ -143,7 +143,7 @@ class Finding:
         lasted = engine.clock() - self._begin
         if engine.saves or (lasted < _PATIENCE_S and (self.seen or self._since < 0.0)):
             return
-        if not self.seen and not self.believed:
+        if not self.seen and not self.believed and engine.step == 0:  # else it was trained in an earlier session
             engine.link.warn(
                 "the script has ended, and no training loop was found in it (no backward pass, no optimizer step, "
                 f"no loop of more than {_PATIENCE_S:.0f} s): nothing was saved on the way; {_ADVICE}"
