@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from survivor.checkpoint.envelope import dump
-from survivor.checkpoint.snapshot import Blob, Snapshot
+from survivor.checkpoint.snapshot import Blob, Snapshot, mark_of
 
 MAGIC = b"SRVARENA"
 HEAD = struct.Struct("<8sQQQQ")  # magic, sequence number, end of the data, length of index, length of summary
@@ -49,7 +49,7 @@ def lay_out(snapshot: Snapshot) -> tuple[list[tuple[int, Blob]], list[Any], int]
 
     What can't change (the frozen levels of outer loops) comes first, so that it lies in the same place each time.
     """
-    ordered = sorted(snapshot.blobs.items(), key=lambda item: type(item[1].data.obj) is not bytes)
+    ordered = sorted(snapshot.blobs.items(), key=lambda item: mark_of(item[1].data) is None)
     placed: list[tuple[int, Blob]] = []
     index: list[Any] = []
     position = HEAD_BYTES

@@ -12,7 +12,7 @@ from collections.abc import Container
 from survivor import machine
 from survivor.arena.kernel import Map, NoMemoryError, lock, unlock
 from survivor.arena.layout import Held, clear_head, held_in, index_of, lay_out, newest, write_head
-from survivor.checkpoint.snapshot import Blob, Snapshot
+from survivor.checkpoint.snapshot import Blob, Snapshot, mark_of
 
 _ROUND_BYTES = 2 << 20  # a huge page
 #: What a slot may take of the free memory: the rest is the training's own.
@@ -37,7 +37,7 @@ class _Slot:
         self.fd = fd
         size = os.fstat(fd).st_size
         self._map = Map(fd, size, writable=True) if size else None
-        self._placed: dict[int, bytes] = {}
+        self._placed: dict[int, object] = {}
         self.being_touched = False
 
     @property
@@ -74,23 +74,22 @@ class _Slot:
             self._map.touch()
         self.being_touched = False
 
-    def copy(self, placed: list[tuple[int, Blob]], end: int, index: bytes) -> dict[int, bytes]:
+    def copy(self, placed: list[tuple[int, Blob]], end: int, index: bytes) -> dict[int, object]:
         """Copy blobs and the index to their places; the slot was invalidated before.
 
         Returns what `seal` is to know: what lies here that can't change.
         """
         assert self._map is not None
         before, self._placed = self._placed, {}  # if this is cut short, nothing is known of what lies here
-        kept: dict[int, bytes] = {}
+        kept: dict[int, object] = {}
         with self._map.view() as memory:
             for offset, blob in placed:
-                owner = blob.data.obj
-                # bytes can't change: what lies here from an earlier snapshot needs no second copy
-                whole = owner if type(owner) is bytes and len(owner) == blob.data.nbytes else None
-                if whole is None or before.get(offset) is not whole:
+                # what can't change and lies here from an earlier snapshot needs no second copy
+                mark = mark_of(blob.data)
+                if mark is None or before.get(offset) is not mark:
                     memory[offset : offset + blob.data.nbytes] = blob.data
-                if whole is not None:
-                    kept[offset] = whole
+                if mark is not None:
+                    kept[offset] = mark
             memory[end : end + len(index)] = index
         return kept
 
@@ -100,7 +99,7 @@ class _Slot:
         for offset, blob in placed:
             self._map.fill(offset, blob.data)
 
-    def seal(self, held: Held, end: int, index_bytes: int, kept: dict[int, bytes]) -> None:
+    def seal(self, held: Held, end: int, index_bytes: int, kept: dict[int, object]) -> None:
         """Make what was copied valid."""
         write_head(self.fd, held, end, index_bytes)
         self._placed = kept

@@ -15,6 +15,26 @@ from typing import Any, Protocol
 Json = Any
 
 
+class Frozen(bytearray):
+    """Bytes that do not change while anybody may need them; filled once more they are others, by another mark."""
+
+    mark: object = None
+
+    def filled(self, data: memoryview) -> memoryview:
+        """Take a copy of as many bytes; returns a view of it."""
+        view = memoryview(self)
+        view[:] = data
+        self.mark = object()
+        return view.toreadonly()
+
+
+def mark_of(data: memoryview) -> object | None:
+    """What tells unchangeable bytes from all others, if these are such; whole ones only."""
+    owner = data.obj
+    whole = isinstance(owner, bytes | Frozen) and len(owner) == data.nbytes
+    return None if not whole else owner.mark if isinstance(owner, Frozen) else owner
+
+
 @dataclass(frozen=True, kw_only=True)
 class Blob:
     """The bytes of one tensor.

@@ -9,8 +9,8 @@ from survivor.checkpoint.snapshot import Blob, Snapshot
 from survivor.state import rng
 from survivor.state.encode import Encoder
 from survivor.training import attachments
-from survivor.training.capture import freeze
 from survivor.training.ending import flush_everything
+from survivor.training.levels import freeze
 from survivor.training.records import Context, Level, Record
 
 if TYPE_CHECKING:

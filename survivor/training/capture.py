@@ -50,7 +50,7 @@ class Capture:
     """One level, together with what the engine must decide about before it counts.
 
     Attributes:
-        level: the state; its blobs look at live memory until `freeze`.
+        level: the state; its blobs look at live memory until it is copied.
         graph: path and tensor of everything that still hangs on an autograd graph.
         opaque: path and object of everything that was not carried.
     """
@@ -153,17 +153,6 @@ def _cells(encoder: Encoder, frame: FrameType) -> list[list[Any]]:
 def _general(path: str) -> str:
     """A path without its indices: what is learned of one element of a list holds for the next."""
     return _INDEX.sub("[]", path)
-
-
-def freeze(level: Level) -> Level:
-    """The same level with its own copy of the bytes, so that training may go on."""
-    from survivor.checkpoint.snapshot import Blob
-
-    blobs = {
-        name: Blob(name=name, dtype=blob.dtype, shape=blob.shape, data=memoryview(bytes(blob.data)))
-        for name, blob in level.blobs.items()
-    }
-    return Level(level.document, blobs, level.open_paths)
 
 
 def inside_unwatched_loop(frame: FrameType, running: dict[FrameType, list[Record]], scope: Scope) -> str | None:

@@ -30,17 +30,18 @@ from survivor.state.memory import Constants
 from survivor.state.scope import Scope
 from survivor.training import ending, importer, watch
 from survivor.training.assembly import Assembly
-from survivor.training.capture import RESULT, Capture, capture, freeze, inside_unwatched_loop, sites_of
+from survivor.training.capture import RESULT, Capture, capture, inside_unwatched_loop, sites_of
 from survivor.training.copying import Settled
 from survivor.training.files import Files
 from survivor.training.finding import Finding
 from survivor.training.graphs import Graphs
 from survivor.training.imports import Imports
 from survivor.training.leaving import Leaving
+from survivor.training.levels import Levels
 from survivor.training.loops import Hooks
 from survivor.training.metrics import Metrics
 from survivor.training.plan import Plan
-from survivor.training.records import Context, Record
+from survivor.training.records import Context, Level, Record
 from survivor.training.replay import Replay
 from survivor.training.settings import Link, Settings, Stored
 from survivor.training.sites import Site
@@ -79,7 +80,7 @@ class Engine:
         self.saves = 0
         self._due = 0.0
         self._stop_reason: str | None = None
-        self._capture_cost_s = 0.0
+        self.levels = Levels(settings)
         self._unknown_levels_s = 0.0
         self._beside_s = 0.0  # spent on levels since the last safe point: the share of saving is one for all
         self._at: Record | None = None
@@ -231,7 +232,7 @@ class Engine:
         site = record.site
         if record.context.entries:
             record.context = Context()
-        record.level = None
+        spare, record.level = record.level, None
         if not record.trained and record.done and not self.finding.seen:
             self.finding.look(record)
         if not (site.trains or site.hinted):
@@ -250,10 +251,11 @@ class Engine:
         if self.due(site, now):
             taken = self._safe_point(record, now)
             if taken is not None:
-                record.level = freeze(taken.level) if may_be_outer else None
+                if may_be_outer and self.levels.pays_at_head(record, now):
+                    self._keep_level(record, taken, self.clock(), spare)
                 return
-        if may_be_outer and self._level_pays(record, now):
-            self._take_level(record, now)
+        if may_be_outer and self.levels.pays_at_head(record, now):
+            self._take_level(record, now, spare)
 
     def _copied(self, settled: Settled) -> None:
         """A copy beside the training has come to its end, and cost what was not known when it began."""
@@ -273,10 +275,6 @@ class Engine:
     def at_end(self, record: Record) -> None:
         """An outermost training loop has ended: that state is the last of all, if none comes after."""
         self._end = self.assembly.at_end(record)
-
-    def end_pays(self, lasted_s: float) -> bool:
-        """Whether the state at the end of a loop that lasted so long is worth taking."""
-        return self.settings.every_s == 0 or self._capture_cost_s <= self.settings.overhead * lasted_s
 
     def spent_beside(self, seconds: float) -> None:
         """Time went into states that belong to the next safe point."""
@@ -320,23 +318,17 @@ class Engine:
 
     # --- safe points ----------------------------------------------------------------------------
 
-    def _level_pays(self, record: Record, now: float) -> bool:
-        if self.settings.every_s == 0:
-            return True
-        site, lasts = record.site, record.site.body_s
-        if record.done == 0:  # how long this one will last is not known; one that is entered often must not pay often
-            lasts = max(lasts, now - site.level_at)
-        return self._capture_cost_s <= self.settings.overhead * lasts
-
-    def _take_level(self, record: Record, now: float) -> None:
-        record.site.level_at = now
+    def _take_level(self, record: Record, now: float, spare: Level | None = None) -> None:
         chain = self.hooks.chain(record.frame)
-        taken = self.capture_at(record, chain)
-        if taken is not None:
-            record.level = freeze(taken.level)
-        self._beside_s += self.clock() - now
+        self._keep_level(record, self.capture_at(record, chain), now, spare)
         if not record.site.trains:
             self._unknown_levels_s += self.clock() - now
+
+    def _keep_level(self, record: Record, taken: Capture | None, since: float, spare: Level | None) -> None:
+        record.site.level_at = since
+        if taken is not None:
+            record.level = self.levels.copied(taken.level, spare)
+        self._beside_s += self.clock() - since
 
     @paused()
     def capture_at(self, record: Record, chain: list[Record], result: Any = None) -> Capture | None:
@@ -364,7 +356,7 @@ class Engine:
         # what one loop's iterations do to a graph says nothing of another's
         found = [(f"{path} ({record.site.key})", tensor) for path, tensor in taken.graph]
         taken.level.open_paths.extend(self.graphs.open_paths(found, record.number, record.done))
-        self._capture_cost_s = max(self.clock() - begin, 0.7 * self._capture_cost_s)
+        self.levels.captured(self.clock() - begin)
         return taken
 
     @paused()

@@ -11,7 +11,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from survivor.state import exceptions
-from survivor.training.capture import freeze, guards_of, user_frames
+from survivor.training.capture import guards_of, user_frames
 from survivor.training.records import Context, Ended, Record
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ class Leaving:
         level, begin = None, engine.clock()
         chain = engine.hooks.chain(record.frame)
         root_like = record.parent is engine.hooks.root and len(record.parent.ended) < _END_LEVELS
-        if not why and (root_like or engine.end_pays(begin - record.entered_at)):
+        if not why and (root_like or engine.levels.pays_at_end(begin - record.entered_at)):
             taken = engine.capture_at(record, chain[: chain.index(record) + 1], result=value)
-            level = freeze(taken.level) if taken is not None else None
+            level = engine.levels.copied(taken.level) if taken is not None else None
             if level is None and record.how == "raise":
                 why = f"{record.site} was left by an exception that holds what can't be carried, {_name(value)}"
             engine.spent_beside(engine.clock() - begin)
