@@ -122,7 +122,8 @@ class Proof:
             (first, place), (second, other) = self._two_plain_runs()
         for session in (first, second):
             if session.trace.end is None or (session.code != 0 and not session.trace.end.cut):
-                self._fail(f"the plain script ended with code {session.code}", session.err)
+                what = f"the plain script ended with code {session.code}: only what ends with 0 can be verified"
+                self._fail(what, session.err)
                 return None
         if not first.trace.events:
             self._fail("the plain script trains nothing: no batch, backward pass or optimizer step was seen", first.err)
