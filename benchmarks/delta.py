@@ -67,11 +67,11 @@ def savers(folder: Path) -> dict[str, Callable[[dict[str, Any], int], None]]:
         "DCP save": lambda state, n: dcp.save(state, checkpoint_id=folder / f"dcp{n}", no_dist=True),  # type: ignore[func-returns-value]
     }
     if has("moonclip"):
-        found["ravex (moonclip), deltas"] = _moonclip(folder)
+        found["ravex (moonclip), deltas"] = moonclip_saver(folder)
     return found
 
 
-def _moonclip(folder: Path) -> Callable[[dict[str, Any], int], None]:
+def moonclip_saver(folder: Path) -> Callable[[dict[str, Any], int], None]:
     """The engine that ravex saves by."""
     import moonclip
 

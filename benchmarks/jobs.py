@@ -1,7 +1,8 @@
 """What several benchmarks share: a training job of a given size, runs of it under survivor, raw figures of the disk.
 
 Nearly all of the job's state is one parameter, of which each step changes a little in place: steps are short, and yet
-every byte has to be copied, hashed and written at each checkpoint.
+every byte has to be copied, hashed and written at each checkpoint. It is an optimizer's or not: in the first case it
+may be copied beside the training.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ JOB = """\
 import json, os, sys, time
 import torch
 
-size, steps, pause = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+size, steps, pause, held = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4] == "held"
 torch.manual_seed(0)
 model = torch.nn.Linear(64, 64)
 model.weights = torch.nn.Parameter(torch.randn(size // 4), requires_grad=False)
-optimizer = torch.optim.SGD([model.weight, model.bias], lr=0.1, momentum=0.9)
+trained = [model.weight, model.bias, *([model.weights] if held else [])]
+optimizer = torch.optim.SGD(trained, lr=0.1, momentum=0.9)
 x = torch.randn(32, 64)
 took, before = [], time.perf_counter()
 log = os.open(os.environ["JOB_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -37,26 +39,28 @@ for step in range(steps):
     now = time.perf_counter()
     took.append(now - before)
     before = now
+    time.sleep(pause)
     loss = model(x).square().mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
     model.weights[:1000] += loss.item()
     os.write(log, f"{step} {time.time()}\\n".encode())
-    time.sleep(pause)
 with open(os.environ["JOB_LOG"] + ".times", "w") as file:
     json.dump(took, file)
 """
 
 
 class Job:
-    """The job in a folder, under survivor or alone."""
+    """The job in a folder; ``held`` is whether its optimizer holds the large parameter."""
 
-    def __init__(self, folder: Path, size_bytes: int, steps: int, pause_s: float) -> None:
+    def __init__(
+        self, folder: Path, size_bytes: int, *, steps: int, pause_s: float, held: bool = True, source: str = JOB
+    ) -> None:
         self.folder = folder
         self.log = folder / "log"
-        (folder / "job.py").write_text(JOB)
-        self._args = ["job.py", str(size_bytes), str(steps), str(pause_s)]
+        (folder / "job.py").write_text(source)
+        self._args = ["job.py", str(size_bytes), str(steps), str(pause_s), "held" if held else "free"]
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         """Start it under survivor with these options."""

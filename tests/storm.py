@@ -28,7 +28,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 torch.set_num_threads(1)
 torch.manual_seed(3)
-model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Dropout(0.2), torch.nn.Linear(16, 2))
+# wide enough that a part of each snapshot is copied beside the training
+model = torch.nn.Sequential(torch.nn.Linear(8, 40_000), torch.nn.Dropout(0.2), torch.nn.Linear(40_000, 2))
 optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
 data = TensorDataset(torch.randn(160, 8), torch.randint(0, 2, (160,)))
 loader = DataLoader(data, batch_size=8, shuffle=True, num_workers=WORKERS)

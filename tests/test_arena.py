@@ -9,6 +9,7 @@ import pytest
 
 from survivor import arena, machine
 from survivor.arena import BusyError, NoMemoryError, Publisher, Reader
+from survivor.arena import publisher as arena_publisher
 from survivor.checkpoint.snapshot import Blob, Snapshot
 
 MB = 1 << 20
@@ -123,7 +124,7 @@ def test_a_slot_that_is_being_read_is_left_alone(slots):
     def publish_many():
         publisher = Publisher(slots)
         for number in range(2, 12):
-            publisher.publish(snapshot(number))
+            publisher.publish(snapshot(number), urgent=True)
         os.write(ready[1], b".")
         os.read(done[0], 1)
 
@@ -148,10 +149,39 @@ def test_a_reader_that_is_killed_lets_go(slots):
     pid = in_child(hold)
     os.read(ready[0], 1)
     publisher = Publisher(slots)
-    assert [publisher.publish(snapshot(n)).seq for n in (2, 3, 4)] == [2, 3, 4]
+    assert [publisher.publish(snapshot(n), urgent=True).seq for n in (2, 3, 4)] == [2, 3, 4]
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     assert [publisher.publish(snapshot(n)).seq for n in (5, 6, 7)] == [5, 6, 7]
+
+
+def test_a_third_slot_is_made_only_for_a_slow_store_or_a_snapshot_that_cannot_wait(slots, monkeypatch):
+    monkeypatch.setattr(arena_publisher, "_SMALL_BYTES", 0)
+    publisher = Publisher(slots)
+    for number in (1, 2):
+        publisher.publish(snapshot(number))
+    ready = os.pipe()
+
+    def hold():
+        with Reader(slots).open_newest():
+            os.write(ready[1], b".")
+            signal.pause()
+
+    pid = in_child(hold)
+    os.read(ready[0], 1)
+    publisher.publish(snapshot(3))
+    sizes = [os.fstat(fd).st_size for fd in slots]
+    with pytest.raises(BusyError):
+        publisher.publish(snapshot(4))
+    assert [os.fstat(fd).st_size for fd in slots] == sizes == [*sizes[:2], 0]
+    publisher.publish(snapshot(4), urgent=True)
+    assert os.fstat(slots[2]).st_size
+    os.ftruncate(slots[2], 0)
+    monkeypatch.setattr(arena_publisher, "_SLOW_STORE_S", 0)
+    assert Publisher(slots).publish(snapshot(5)).seq == 4, "the one that was lost with its slot had this number"
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert read(slots)[1] == 5
 
 
 def memory_of(monkeypatch, free):

@@ -23,10 +23,10 @@ import os
 
 from survivor.arena.kernel import NoMemoryError
 from survivor.arena.layout import Held, newest
-from survivor.arena.publisher import BusyError, Publisher
+from survivor.arena.publisher import BusyError, Copy, Publisher
 from survivor.arena.reader import Loaded, Reader, load
 
-__all__ = ["BusyError", "Held", "Loaded", "NoMemoryError", "Publisher", "Reader", "create", "load", "newest"]
+__all__ = ["BusyError", "Copy", "Held", "Loaded", "NoMemoryError", "Publisher", "Reader", "create", "load", "newest"]
 
 #: Two hold the newest snapshot and the one before or after it; the third is for the time of a slow store.
 _SLOTS = 3

@@ -58,6 +58,12 @@ class Map:
         view = memoryview((ctypes.c_char * self.size_bytes).from_address(self._address)).cast("B")
         return view if self._writable else view.toreadonly()
 
+    def fill(self, offset: int, data: memoryview) -> None:
+        """Copy writable bytes to a place, without the interpreter's lock."""
+        if data.nbytes:
+            source = ctypes.addressof(ctypes.c_char.from_buffer(data))
+            ctypes.memmove(self._address + offset, source, data.nbytes)
+
     def touch(self) -> None:
         """Get all pages, without the interpreter's lock; what the kernel can't do (before 5.14) the copy does."""
         for start in range(0, self.size_bytes, _TOUCH_BYTES):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import _thread
 import fcntl
+import math
 import os
 import time
+from collections.abc import Container
 
 from survivor import machine
 from survivor.arena.kernel import Map, NoMemoryError, lock, unlock
@@ -15,8 +17,13 @@ from survivor.checkpoint.snapshot import Blob, Snapshot
 _ROUND_BYTES = 2 << 20  # a huge page
 #: What a slot may take of the free memory: the rest is the training's own.
 _SHARE_OF_FREE = 0.5
-#: A third slot lets the child take snapshots while a slow store reads one; only where memory is plenty.
+#: A third slot lets the child take snapshots while a slow store reads one; only where memory is plenty, and the store
+#: was seen to be slow, or the snapshot can't wait, or is small.
 _SHARE_FOR_THIRD = 0.15
+_SLOW_STORE_S = 5.0
+_SMALL_BYTES = 32 << 20
+#: Room for a state that grows, as a share of its size.
+_SPARE = 1 / 32
 
 
 class BusyError(Exception):
@@ -53,7 +60,7 @@ class _Slot:
             return
         if self.being_touched:
             raise BusyError
-        size = -(-(size_bytes + size_bytes // 16) // _ROUND_BYTES) * _ROUND_BYTES
+        size = -(-int(size_bytes * (1 + _SPARE)) // _ROUND_BYTES) * _ROUND_BYTES
         if self._map is not None:
             self._map.unmap()
             self._map = None
@@ -67,8 +74,11 @@ class _Slot:
             self._map.touch()
         self.being_touched = False
 
-    def write(self, held: Held, index: bytes, placed: list[tuple[int, Blob]], end: int) -> None:
-        """Copy a snapshot in and make it valid; the slot was invalidated before."""
+    def copy(self, placed: list[tuple[int, Blob]], end: int, index: bytes) -> dict[int, bytes]:
+        """Copy blobs and the index to their places; the slot was invalidated before.
+
+        Returns what `seal` is to know: what lies here that can't change.
+        """
         assert self._map is not None
         before, self._placed = self._placed, {}  # if this is cut short, nothing is known of what lies here
         kept: dict[int, bytes] = {}
@@ -82,8 +92,53 @@ class _Slot:
                 if whole is not None:
                     kept[offset] = whole
             memory[end : end + len(index)] = index
-        write_head(self.fd, held, end, len(index))
+        return kept
+
+    def copy_beside(self, placed: list[tuple[int, Blob]]) -> None:
+        """Copy writable blobs to their places, while other threads run."""
+        assert self._map is not None
+        for offset, blob in placed:
+            self._map.fill(offset, blob.data)
+
+    def seal(self, held: Held, end: int, index_bytes: int, kept: dict[int, bytes]) -> None:
+        """Make what was copied valid."""
+        write_head(self.fd, held, end, index_bytes)
         self._placed = kept
+
+
+class Copy:
+    """A snapshot on its way into a slot: nobody sees it there before `commit`.
+
+    Args:
+        slot: where to, invalidated and large enough.
+        held: what it will be known by.
+        placed: each blob with its place.
+        index: the place after the last blob, and what is to lie there.
+        later: names of the blobs that are left for `finish`.
+    """
+
+    def __init__(
+        self,
+        slot: _Slot,
+        held: Held,
+        placed: list[tuple[int, Blob]],
+        index: tuple[int, bytes],
+        later: Container[str] = (),
+    ) -> None:
+        self.held = held
+        self._slot = slot
+        self._later = [item for item in placed if item[1].name in later]
+        self._end, self._index_bytes = index[0], len(index[1])
+        self._kept = slot.copy([item for item in placed if item[1].name not in later], *index)
+
+    def finish(self) -> None:
+        """Copy what is left; may run in a thread of its own, which leaves the interpreter to others meanwhile."""
+        self._slot.copy_beside(self._later)
+
+    def commit(self) -> Held:
+        """Make it the newest snapshot."""
+        self._slot.seal(self.held, self._end, self._index_bytes, self._kept)
+        return self.held
 
 
 class Publisher:
@@ -96,15 +151,24 @@ class Publisher:
     def __init__(self, fds: tuple[int, ...]) -> None:
         self._slots = [_Slot(fd) for fd in fds]
         self._choosing = _thread.allocate_lock()
+        self._busy_since = math.inf  # monotonic
         held = newest(fds)
         self.seq = held.seq if held is not None else 0
 
-    def publish(self, snapshot: Snapshot) -> Held:
-        """Copy ``snapshot`` into a slot.
+    def publish(self, snapshot: Snapshot, *, urgent: bool = False) -> Held:
+        """Copy ``snapshot`` into a slot; raises as `begin`."""
+        copy = self.begin(snapshot, urgent=urgent)
+        copy.finish()
+        return copy.commit()
+
+    def begin(self, snapshot: Snapshot, later: Container[str] = (), *, urgent: bool = False) -> Copy:
+        """Copy ``snapshot`` into a slot, but for the blobs with the names in ``later``, whose bytes are writable.
+
+        The copy is to be finished and committed, or forgotten, before the next one begins.
 
         Raises:
             NoMemoryError: there is no memory for its size; what lay in the arena is still there.
-            BusyError: every slot that could be used is being read; try again later.
+            BusyError: every slot that could be used is being read; try again later, with ``urgent`` if that is soon.
             FormatError: the document is no JSON.
         """
         placed, blobs, end = lay_out(snapshot)
@@ -117,10 +181,9 @@ class Publisher:
             taken_at=time.time(),
         )
         with self._choosing:
-            slot = self._choose(end + len(index))
-        slot.write(held, index, placed, end)
+            slot = self._choose(end + len(index), urgent)
         self.seq = held.seq
-        return held
+        return Copy(slot, held, placed, (end, index), later)
 
     def unprepared_bytes(self, snapshot: Snapshot) -> int:
         """How much memory the next copy would be the first to touch, which is slow."""
@@ -156,7 +219,7 @@ class Publisher:
         found = [(held.seq, slot) for slot in self._slots if (held := held_in(slot.fd)) is not None]
         return max(found, key=lambda item: item[0])[1] if found else None
 
-    def _choose(self, need: int) -> _Slot:
+    def _choose(self, need: int, urgent: bool) -> _Slot:
         """An empty slot of that size, which is not the newest one, as long as there is memory for two."""
         newest_slot = self._newest()
         free: list[_Slot] = []
@@ -166,6 +229,10 @@ class Publisher:
             if slot is not newest_slot:
                 group = unused if not slot.capacity_bytes else free if slot.invalidate() else busy
                 group.append(slot)
+        self._busy_since = min(self._busy_since, time.monotonic()) if busy else math.inf
+        third = urgent or need <= _SMALL_BYTES or time.monotonic() - self._busy_since >= _SLOW_STORE_S
+        if busy and not free and not third:
+            raise BusyError
         free.sort(key=lambda slot: slot.capacity_bytes < need)
         for slot in [*free, *unused][:1]:
             try:

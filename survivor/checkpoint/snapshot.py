@@ -7,8 +7,9 @@ travel beside it as blobs, which the document refers to by name.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 #: What ``json.dumps`` takes: dict with str keys, list, str, int (64-bit), float (finite), bool, None.
 Json = Any
@@ -31,6 +32,15 @@ class Blob:
     data: memoryview
 
 
+class Steadiness(Protocol):
+    """Tells of some memory whether it still is as it was, and where it begins."""
+
+    @property
+    def held(self) -> bool: ...  # noqa: D102
+    @property
+    def address(self) -> int: ...  # noqa: D102
+
+
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """One safe point's state.
@@ -41,6 +51,8 @@ class Snapshot:
         step: safe points passed since the job began: orders the checkpoints of a job.
         position: the loop stack in words for people, e.g. ``"epoch 3, batch 17"``.
         metrics: what ``survivor.report`` was last given, by name.
+        steady: names of blobs that lie in memory which does not change for a while, as far as is known, and what tells
+            later whether that was so.
     """
 
     document: Json
@@ -48,6 +60,7 @@ class Snapshot:
     step: int
     position: str
     metrics: dict[str, float] = field(default_factory=dict)
+    steady: Mapping[str, Steadiness] = field(default_factory=dict)
 
     @property
     def size_bytes(self) -> int:

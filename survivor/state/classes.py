@@ -5,7 +5,7 @@ live object to be merged into, so an instance is made: through its class, withou
 a folder that others can write, so it may choose among these only:
 
 - the user's own classes, and those of which the re-run script holds an instance already,
-- torch's, and those of other installed packages that the script imports, if they have no ``__del__``,
+- torch's, and those of other packages that the script imports, if they have no ``__del__``,
 - a few of the standard library that are plain values.
 
 Things that don't work: any class that is loaded (a temporary file's closer runs what it is told when it is collected);
@@ -17,7 +17,6 @@ from __future__ import annotations
 import dis
 import enum
 import importlib
-import importlib.util
 import sys
 from collections.abc import Iterable
 from types import CodeType
@@ -45,7 +44,7 @@ def find(name: str, scope: Scope, alive: Iterable[Any]) -> type | None:
     if cls is None:
         return None
     allowed = name.startswith(("torch.", "torch:", "collections:")) or name in _PLAIN
-    return cls if allowed or known is cls or scope.owns_class(cls) or _is_installed(cls) else None
+    return cls if allowed or known is cls or scope.owns_class(cls) or _is_library(cls) else None
 
 
 def _alive(name: str, alive: Iterable[Any]) -> type | None:
@@ -63,9 +62,9 @@ def _late(name: str, scope: Scope) -> type | None:
     root = module.partition(".")[0]
     if module in sys.modules or not any(names_module(code, [root]) for code in list(scope.codes.values())):
         return None
+    if not _is_package(root):
+        return None
     try:
-        if not _is_installed_package(root):
-            return None
         importlib.import_module(module)
     except ImportError:
         return None
@@ -95,18 +94,16 @@ def enum_name(cls: type) -> str:
     return hidden if find_class(hidden) is cls else class_name(cls)
 
 
-def _is_installed(cls: type) -> bool:
-    """Whether a class is an installed package's, and does nothing when an instance of it goes."""
+def _is_library(cls: type) -> bool:
+    """Whether a class is a library's, and does nothing when an instance of it goes."""
     if any("__del__" in vars(base) for base in cls.__mro__):
         return False
-    return _is_installed_package(cls.__module__.partition(".")[0])
+    return _is_package(cls.__module__.partition(".")[0])
 
 
-def _is_installed_package(root: str) -> bool:
-    spec = getattr(sys.modules[root], "__spec__", None) if root in sys.modules else importlib.util.find_spec(root)
-    origin = getattr(spec, "origin", None) or ""
-    places = [origin, *(getattr(spec, "submodule_search_locations", None) or ())]
-    return any("/site-packages/" in f"{place}/" or "/dist-packages/" in f"{place}/" for place in places)
+def _is_package(root: str) -> bool:
+    """Whether a top-level module is a library's, and neither Python's own nor survivor's."""
+    return root not in sys.stdlib_module_names and root not in ("survivor", "builtins", "__main__")
 
 
 def tuple_items(value: tuple[Any, ...]) -> Iterable[Any]:

@@ -37,6 +37,7 @@ from survivor.state import (
     protocol,
     readers,
     sets,
+    steady,
     tables,
 )
 from survivor.state.encode_bulk import BulkEncoder
@@ -86,6 +87,7 @@ class Encoder(BulkEncoder):
         self._methods: dict[type, Callable[[Any, int], Any]] = {}
         self._addressed: list[int] = []  # dicts with keys that may be the id() of an object, as GradScaler has
         self._caches: list[tuple[Any, int]] = []
+        self.steady: dict[str, steady.Steady] = {}
         self._ignored = {id(value) for value in ignored}
 
     # --- references -------------------------------------------------------------------------
@@ -143,7 +145,8 @@ class Encoder(BulkEncoder):
             for pair in self.nodes[number][2]:
                 if type(pair[0]) is int and pair[0] in self._memo:
                     pair[0] = {"~": ["id", self._memo[pair[0]]]}
-        blobs = self.memory.finish(self.nodes)
+        blobs = self.memory.finish(steady.addresses(self._alive))
+        self.steady = self.memory.steady
         # no cycles: a graph that the state hung on must be freed with the encoder, not at the next collection
         self._methods.clear()
         del self.memory

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from survivor.errors import DivergedError
+from survivor.state import environment
 
 #: The working folder as it was before the script's first line.
 _HOME = os.getcwd()
@@ -82,6 +83,7 @@ _FLAGS: dict[str, _Flag] = {
     "torch printing": (lambda: dict(vars(torch._tensor_str.PRINT_OPTS)), _set_torch_printing),
     "decimal": (lambda: [decimal.getcontext().prec, decimal.getcontext().rounding], _set_decimal),
     "numpy printing": (_numpy_printing, lambda values: np.set_printoptions(**values)),
+    "environment": (environment.read, environment.write),
     "numpy errors": (np.geterr, lambda value: np.seterr(**value)),
 }
 

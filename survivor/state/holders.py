@@ -15,7 +15,10 @@ import sys
 import threading
 from typing import Any
 
+import numpy as np
 import torch
+
+from survivor.state import immutables
 
 _QUEUES: tuple[type, ...] = (queue.Queue, queue.LifoQueue, queue.PriorityQueue)
 _OTHERS = (array.array, struct.Struct, threading.local, contextvars.ContextVar)
@@ -27,7 +30,7 @@ _SCRIPT_MACHINERY = frozenset({"training", "_is_full_backward_hook"})
 
 def handles(kind: type) -> bool:
     """Whether instances of a class are taken apart here."""
-    return kind in _QUEUES or kind in _OTHERS or _name(kind) != ""
+    return kind in _QUEUES or kind in _OTHERS or immutables.handles(kind) or _name(kind) != ""
 
 
 def name(value: Any) -> str:
@@ -41,6 +44,8 @@ def _name(kind: type) -> str:
         return "script"
     if kind.__name__ == "OptimizedModule" and kind.__module__.startswith("torch._dynamo"):
         return "compiled"
+    if kind.__name__ == "Image" and kind.__module__ == "PIL.Image":  # those of a file are classes of their own
+        return "image"
     shared = sys.modules.get("multiprocessing.sharedctypes")
     if shared is not None and issubclass(kind, shared.SynchronizedBase):
         return "shared"
@@ -50,10 +55,15 @@ def _name(kind: type) -> str:
 def parts(value: Any) -> dict[str, Any] | None:
     """What the object holds; ``None`` if it won't say."""
     kind = name(value)
+    if immutables.handles(type(value)):
+        return immutables.parts(value)
     if kind == "script":
         return _script_parts(value)
     if kind == "compiled":
         return {"module": value._orig_mod}
+    if kind == "image":
+        pixels = np.frombuffer(value.tobytes(), np.uint8)
+        return {"mode": value.mode, "size": value.size, "pixels": pixels, "palette": value.getpalette()}
     if kind == "shared":
         held = value.get_obj()
         return {"value": held.value} if hasattr(held, "value") else {"items": list(held)}
@@ -90,8 +100,10 @@ def _script_parts(value: Any) -> dict[str, Any]:
     }
 
 
-def rebuild(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any:
+def rebuild(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any:  # noqa: PLR0911  # one return a kind
     """The object with what it held: ``live`` filled in place, or a new one; ``missing`` where there is no way."""
+    if kind in immutables.NAMES:
+        return immutables.rebuild(kind, values)
     if kind == "Struct":
         return live if live is not missing and live.format == values["format"] else struct.Struct(values["format"])
     if kind == "array":
@@ -107,6 +119,8 @@ def rebuild(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any:
         target.queue.extend(values["items"])
         target.unfinished_tasks = values["unfinished"]
         return target
+    if kind == "image":
+        return _image(values, live)
     if kind == "_local":
         target = threading.local() if live is missing else live
         vars(target).clear()
@@ -125,6 +139,17 @@ def rebuild(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any:
         else:
             held[:] = values["items"]
     return live  # a compiled module was filled through the module in it
+
+
+def _image(values: dict[str, Any], live: Any) -> Any:
+    images = sys.modules["PIL.Image"]
+    made = images.frombytes(values["mode"], tuple(values["size"]), values["pixels"].tobytes())
+    if values["palette"] is not None:
+        made.putpalette(values["palette"])
+    if type(live) is not type(made) or (live.mode, live.size) != (made.mode, made.size):
+        return made
+    live.im, live.palette, live.readonly = made.im, made.palette, 0
+    return live
 
 
 def _fill_script(live: Any, values: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ carries the digest only. A resumed run has made the data again, and is checked a
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ import torch
 import xxhash
 
 from survivor.checkpoint.snapshot import Blob
+from survivor.state.steady import LEAST_BYTES, Steady
 
 #: torch dtype to safetensors dtype; what is not here travels as bytes, with its dtype in the document.
 SAFETENSORS_DTYPES: dict[torch.dtype, str] = {
@@ -61,6 +62,7 @@ class _Range:
 class _Storage:
     keep: Any
     read: Callable[[int, int], memoryview]
+    tensor: torch.Tensor | None = None
     users: list[_Range] = field(default_factory=list)
 
 
@@ -83,6 +85,9 @@ class Memory:
         path: names a node, for the blobs' names.
         raw_path: the same with the plumbing of modules in it.
         constants: bulk data that need not be stored.
+
+    Attributes:
+        steady: by their names, the blobs of tensors that change in an optimizer's step only.
     """
 
     def __init__(self, path: Callable[[int], str], raw_path: Callable[[int], str], constants: Constants) -> None:
@@ -91,6 +96,7 @@ class Memory:
         self._constants = constants
         self._storages: dict[tuple[str, int], _Storage] = {}
         self._arrays: list[np.ndarray[Any, Any]] = []
+        self.steady: dict[str, Steady] = {}
 
     def tensor(self, value: torch.Tensor, number: int, fields: dict[str, Any]) -> None:
         """Note a strided tensor; its place is written to ``fields`` at once, its blob by `finish`."""
@@ -104,7 +110,7 @@ class Memory:
         key = (str(value.device), storage.data_ptr()) if storage.nbytes() else ("empty", number)
         entry = self._storages.get(key)
         if entry is None:
-            entry = self._storages[key] = _Storage(storage, lambda a, b: storage_bytes(storage, a, b))
+            entry = self._storages[key] = _Storage(storage, lambda a, b: storage_bytes(storage, a, b), value)
         entry.users.append(
             _Range(
                 number=number,
@@ -147,10 +153,14 @@ class Memory:
             )
         )
 
-    def finish(self, nodes: list[Any]) -> dict[str, Blob]:
-        """The blobs of all storages; fills ``blob`` and ``offset`` (bytes) into the users' fields."""
+    def finish(self, steady_at: Set[int]) -> dict[str, Blob]:
+        """The blobs of all storages; fills ``blob`` and ``offset`` (bytes) into the users' fields.
+
+        Args:
+            steady_at: addresses of memory that only optimizers change, see `survivor.state.steady`.
+        """
         blobs: dict[str, Blob] = {}
-        for entry in self._storages.values():
+        for (_, address), entry in self._storages.items():
             first = entry.users[0]
             start = min(user.start for user in entry.users)
             stop = max(user.stop for user in entry.users)
@@ -169,6 +179,8 @@ class Memory:
                     user.fields |= {"blob": name, "offset": user.start - start, "constant": [digest, stop - start]}
                 continue
             blobs[name] = Blob(name=name, dtype=dtype or "U8", shape=shape if dtype else (stop - start,), data=data)
+            if lone and entry.tensor is not None and address in steady_at and data.nbytes >= LEAST_BYTES:
+                self.steady[name] = Steady(entry.tensor)
             for user in entry.users:
                 user.fields |= {"blob": name, "offset": user.start - start}
         return blobs

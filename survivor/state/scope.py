@@ -29,6 +29,8 @@ from typing import Any
 
 import torch
 
+from survivor.state.foreign import Foreign
+
 #: Packages whose instances re-execution makes again. Their state is display, I/O or configuration.
 REMADE_PACKAGES = frozenset(
     """
@@ -118,6 +120,7 @@ class Scope:
         self._first_path = frozenset(sys.path)
         self.modules: dict[str, types.ModuleType] = {}
         self.codes: dict[str, types.CodeType] = {}
+        self.foreign = Foreign()
         self._names: dict[int, str] = {}
         self._by_name: dict[str, types.CodeType] = {}
         self.files: set[str] = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import Any
 
@@ -29,7 +30,9 @@ def parts(value: Any) -> dict[str, Any] | None:
 
 def _column(series: Any) -> Any:
     if isinstance(series.dtype, sys.modules["pandas"].CategoricalDtype):
-        return None
+        held = series.array
+        categories = {"categories": _index(held.categories), "ordered": bool(held.ordered)}
+        return {"dtype": "category", "values": held.codes.copy(), **categories}
     return {"dtype": str(series.dtype), "values": series.to_numpy(copy=True)}
 
 
@@ -43,25 +46,30 @@ def _index(index: Any) -> dict[str, Any]:
 
 def rebuild(kind: str, values: dict[str, Any], live: Any) -> Any:
     """A table from its parts; a live data frame is filled in place."""
-    pandas = sys.modules["pandas"]
+    pandas = importlib.import_module("pandas")  # the loop may be what imports it
     if kind == "DataFrame":
         index = _new_index(pandas, values["index"])
-        columns = {
-            i: pandas.Series(column["values"], index=index, dtype=column["dtype"])
-            for i, column in enumerate(values["columns"])
-        }
+        columns = {i: _new_column(pandas, column, index) for i, column in enumerate(values["columns"])}
         made = pandas.DataFrame(columns, index=index)
         made.columns = _new_index(pandas, values["labels"])
     elif kind == "Series":
         column = values["column"]
         index = _new_index(pandas, values["index"])
-        made = pandas.Series(column["values"], index=index, dtype=column["dtype"], name=values["name"])
+        made = _new_column(pandas, column, index, values["name"])
     else:
         return _new_index(pandas, values)
     if type(live) is type(made):
         live._update_inplace(made)
         return live
     return made
+
+
+def _new_column(pandas: Any, column: dict[str, Any], index: Any, name: Any = None) -> Any:
+    if column["dtype"] != "category":
+        return pandas.Series(column["values"], index=index, dtype=column["dtype"], name=name)
+    categories = _new_index(pandas, column["categories"])
+    held = pandas.Categorical.from_codes(column["values"], categories, ordered=column["ordered"])
+    return pandas.Series(held, index=index, name=name)
 
 
 def _new_index(pandas: Any, values: dict[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from survivor.checkpoint.snapshot import Blob, Snapshot
@@ -47,7 +48,8 @@ class Assembly:
             blobs |= _prefixed(each, "" if each is level else f"level{i}/")
         contexts = [self._engine.hooks.root, *(outer.context for outer in chain[:-1])]
         ended = [_ended_part(context, i, blobs) for i, context in enumerate(contexts)]
-        return self._made(documents, ended, blobs, ", ".join(str(record) for record in chain))
+        made = self._made(documents, ended, blobs, ", ".join(str(record) for record in chain))
+        return replace(made, steady=level.steady)
 
     def at_end(self, record: Record) -> Snapshot | None:
         """Where an outermost training loop has ended, which no head comes after."""

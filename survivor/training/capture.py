@@ -12,6 +12,7 @@ The document of a level is JSON::
      "tracked":  [[name, ref], …]
      "rng":      ref
      "flags":    ref                        settings of the process
+     "foreign":  ref                        attributes that the script sets on installed modules
      "imported": [name, …]                  modules that were imported since the set-up; the engine adds it
      "nodes":    […]}
 
@@ -96,10 +97,11 @@ def capture(
     document["origin"] = origin_of(result, record.frame) if record.how == "raise" else None
     document["rng"] = encoder.ref(rng.read_all(), -1, "rng")
     document["flags"] = encoder.ref(flags.read_all(), -1, "flags")
+    document["foreign"] = encoder.ref(scope.foreign.read(scope.modules), -1, "")
     document["nodes"] = encoder.nodes
     blobs = encoder.finish()
     return Capture(
-        level=Level(document, blobs),
+        level=Level(document, blobs, steady=encoder.steady),
         graph=[(_general(encoder.path(number)), tensor) for number, tensor in encoder.graph_tensors],
         opaque=[(encoder.path(number), value) for number, value in encoder.opaque.items()],
         keep=encoder,

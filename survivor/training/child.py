@@ -127,7 +127,7 @@ def run_under_engine(link: Link, body: Callable[[Any], None]) -> None:
 
 def settings_of(start: Start) -> Any:
     """The engine's settings, as the parent sent them."""
-    from survivor.training.engine import Settings
+    from survivor.training.settings import Settings
 
     return Settings(
         every_s=start.every_s,

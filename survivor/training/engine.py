@@ -16,10 +16,9 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any, Protocol
+from typing import Any
 
 from survivor.checkpoint.snapshot import Snapshot
 from survivor.collecting import paused
@@ -32,7 +31,9 @@ from survivor.state.scope import Scope
 from survivor.training import ending, importer, watch
 from survivor.training.assembly import Assembly
 from survivor.training.capture import RESULT, Capture, capture, freeze, inside_unwatched_loop, sites_of
+from survivor.training.copying import Settled
 from survivor.training.files import Files
+from survivor.training.finding import Finding
 from survivor.training.graphs import Graphs
 from survivor.training.imports import Imports
 from survivor.training.leaving import Leaving
@@ -41,6 +42,7 @@ from survivor.training.metrics import Metrics
 from survivor.training.plan import Plan
 from survivor.training.records import Context, Record
 from survivor.training.replay import Replay
+from survivor.training.settings import Link, Settings, Stored
 from survivor.training.sites import Site
 
 #: How much of an outer iteration's expected time its level may cost, when the user asks for 1% in all.
@@ -48,48 +50,9 @@ _UNKNOWN_LEVELS_S = 1.0
 _MOST_STARTS = 20
 #: A head that was found to be no safe point costs at most this share of the time until it is tried again.
 _RETRY_FACTOR = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What the user chose.
-
-    Attributes:
-        every_s: seconds between checkpoints at most; 0 saves at every safe point.
-        overhead: share of run time that saving may cost.
-        allow_partial: go on although some objects can't be carried.
-        ignore: names of variables and attributes that are left to re-execution.
-        accept_changes: go on although the script was edited.
-        keep_best: ``min:NAME`` or ``max:NAME``; a new best metric is worth a checkpoint at once.
-    """
-
-    every_s: float = 30.0
-    overhead: float = 0.01
-    allow_partial: bool = False
-    ignore: tuple[str, ...] = ()
-    accept_changes: bool = False
-    keep_best: tuple[str, ...] = ()
-
-
-class Link(Protocol):
-    """The engine's way to the store and to the user; see `survivor.training.link`."""
-
-    def save(self, snapshot: Snapshot, *, final: bool, needed: bool = False) -> None: ...  # noqa: D102
-    def leave(self) -> Any: ...  # noqa: D102
-    def refuse(self, error: SurvivorError) -> Any: ...  # noqa: D102
-    def beat(self, now_s: float) -> None: ...  # noqa: D102
-    def note(self, text: str) -> None: ...  # noqa: D102
-    def warn(self, text: str) -> None: ...  # noqa: D102
-
-
-class Stored(Protocol):
-    """A checkpoint that was read back."""
-
-    @property
-    def document(self) -> Any: ...  # noqa: D102
-    @property
-    def metrics(self) -> dict[str, float]: ...  # noqa: D102
-    def blobs(self) -> Any: ...  # noqa: D102
+#: What an iteration pays although nothing is saved in it: a head, a backward pass, a step and a batch that are seen.
+#: Measured (benchmarks/overhead.py); it counts as a part of what saving may cost.
+_SEEING_S = 5e-6
 
 
 class Engine:
@@ -113,6 +76,7 @@ class Engine:
         self.files = Files(self.scope, link.warn, link.note)
         self.plan = Plan(settings, link, self.scope.files)
         self.step = 0
+        self.saves = 0
         self._due = 0.0
         self._stop_reason: str | None = None
         self._capture_cost_s = 0.0
@@ -125,6 +89,7 @@ class Engine:
         self._starts = 0
         self.assembly = Assembly(self)
         self.leaving = Leaving(self)
+        self.finding = Finding(self)
         self.tracked: dict[str, Any] = {}
         self.ignored: list[Any] = []
         self.metrics = Metrics(settings.keep_best)
@@ -153,6 +118,7 @@ class Engine:
             self.files.made_folder = self._save_start
             self._save_start()
         self._due = self.clock()
+        self.finding.begin()
 
     def _data_set_grows(self, path: str) -> None:
         self.link.warn(
@@ -180,6 +146,7 @@ class Engine:
         """
         if self.replay is not None:
             self.replay.never_reached()
+        self.finding.ended()
         # all that could have used a graph has run by now, so nothing need be learned of it first
         paths = [path for past in self.hooks.root.ended if past.level for path in past.level.open_paths]
         if self._end is not None and self._end.step == self.step and not self.graphs.used(paths):
@@ -197,7 +164,7 @@ class Engine:
 
     def due(self, site: Site, now: float) -> bool:
         """Whether a checkpoint is wanted at a head of ``site``; a proof's tracer decides in its place."""
-        return (now >= self._due or self.stopping) and now >= site.retry_at
+        return (now >= self._due or self.stopping or self.metrics.improved) and now >= site.retry_at
 
     def resumed(self) -> None:
         """The replay is over; the script trains on."""
@@ -208,8 +175,8 @@ class Engine:
 
     def report(self, values: dict[str, float]) -> None:
         """Note metrics; a new best is saved at the next safe point, where the state is still what was measured."""
-        if self.replay is None and self.metrics.report(values):
-            self._due = min(self._due, self.clock())
+        if self.replay is None:
+            self.metrics.report(values)
 
     def open_iterator(self, iterable: Iterable[Any]) -> Iterator[Any]:
         """The iterator of a loop that is entered."""
@@ -257,17 +224,23 @@ class Engine:
             record.head_at = self.clock()
             return
         self.link.beat(self.clock())
+        if (settled := self.link.settled()) is not None:
+            self._copied(settled)
         self._at = record
         record.head_at_byte = record.frame.f_lasti
         site = record.site
         if record.context.entries:
             record.context = Context()
         record.level = None
+        if not record.trained and record.done and not self.finding.seen:
+            self.finding.look(record)
         if not (site.trains or site.hinted):
             if record.done == 0 and site.entries == 1 and self._unknown_levels_s < _UNKNOWN_LEVELS_S:
                 self._take_level(record, self.clock())
             return
         self.step += 1
+        self._beside_s += _SEEING_S
+        self.graphs.backwards += self.finding.counts(record)
         now = self.clock()
         if record.done:
             took = now - record.head_at
@@ -281,6 +254,15 @@ class Engine:
                 return
         if may_be_outer and self._level_pays(record, now):
             self._take_level(record, now)
+
+    def _copied(self, settled: Settled) -> None:
+        """A copy beside the training has come to its end, and cost what was not known when it began."""
+        now = self.clock()
+        if settled.torn:
+            self._beside_s += settled.seconds
+            self._due = min(self._due, now)
+        else:
+            self._due = min(self._due + settled.seconds / self.settings.overhead, now + self.settings.every_s)
 
     def raised(self, record: Record, error: BaseException) -> None:
         """An exception is about to leave a loop."""
@@ -303,8 +285,8 @@ class Engine:
     def _trained(self, frame: Any) -> None:
         """A backward pass or an optimizer step: the loops around it train."""
         self.graphs.backwards += 1
-        if self._at is not None and self._at.trained:  # the usual case; a loop inside it would have had a head since
-            return
+        if self._at is not None and self._at.trained and self.finding.seen:
+            return  # the usual case; a loop inside it would have had a head since
         if self.first_training is not None:
             self.first_training(frame)
         if self.replay is None:
@@ -315,9 +297,11 @@ class Engine:
                 "training runs outside of every loop that survivor watches: no checkpoint can be made there; "
                 "mark the loop with survivor.loop(…) if it is in an installed package"
             )
+        chain = self.hooks.chain(frame)
+        if not self.finding.seen:
+            self.finding.trained(chain)
         if innermost is None or innermost.trained or self.hooks.off:
             return
-        chain = self.hooks.chain(frame)
         for record in chain:
             record.trained = True
             record.site.trains = True
@@ -365,6 +349,8 @@ class Engine:
             taken = capture(encoder, record, chain, self.tracked, result)
             if record.how == "raise" and any(path.startswith(RESULT) for path, _ in taken.opaque):
                 return None
+            if self.finding.refused(taken, record.site):
+                return None
             if record.site.trains or record.site.hinted:
                 self.plan.check(taken.opaque, record.site)
         except NotResumableError as error:
@@ -393,12 +379,14 @@ class Engine:
             if taken is not None and (idle or self.graphs.used(taken.level.open_paths)):
                 record.site.retry_at = now + _RETRY_FACTOR * (self.clock() - now)
             record.site.tried_at = self.graphs.backwards
-            self.plan.postponed(blocked or self.graphs.why, since=now - self._due)
+            self.finding.blocked = blocked or self.graphs.why
+            self.plan.postponed(self.finding.blocked, since=now - self._due)
             return None
         snapshot, best = self.assembly.at_head(chain, taken.level), self.metrics.take_improved()
         # looked at once: a wish to stop that comes while this is being saved is for the next safe point
         stopping = self.stopping
         self.link.save(snapshot, final=stopping, needed=best)
+        self.saves += 1
         if stopping:
             self.link.leave()
         end = self.clock()

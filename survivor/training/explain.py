@@ -15,9 +15,10 @@ from survivor.errors import SurvivorError
 from survivor.state.encode import Encoder
 from survivor.training import program
 from survivor.training.capture import capture
-from survivor.training.engine import Engine, Settings
+from survivor.training.engine import Engine
 from survivor.training.plan import described
 from survivor.training.records import Record
+from survivor.training.settings import Settings
 from survivor.training.sites import Site
 
 _FIRST_NAME = re.compile(r"[^.\[#]*")
@@ -44,6 +45,9 @@ class _Terminal:
         print(f"survivor: error: {error}\nsurvivor: {error.advice}", file=sys.stderr, flush=True)
         os._exit(error.exit_code)
 
+    def settled(self) -> None:
+        """Nothing is copied."""
+
     def beat(self, now_s: float) -> None:
         """Nobody listens."""
 
@@ -69,7 +73,18 @@ def main(arguments: list[str]) -> None:
     sys.argv[0] = found.argv0
     code = engine.compile(found.source, found.filename, "__main__")
     exec(code, module.__dict__)  # noqa: S102
-    print("\nNo backward pass and no optimizer step ran: survivor has nothing to watch in this script.")
+    _show_nothing(engine)
+
+
+def _show_nothing(engine: Engine) -> None:
+    print("\nNo backward pass and no optimizer step ran, and no loop for more than some seconds.")
+    by_name = [site for site in engine.sites if site.hinted and site.entries]
+    if by_name:
+        print("Checkpoints are made in loops that may train by the names of what they call:")
+        for site in by_name:
+            print(f"  {site}")
+    else:
+        print("survivor.loop(iterable) marks the loop that trains: for epoch in survivor.loop(range(10))")
 
 
 def show(engine: Engine, frame: FrameType) -> None:

@@ -17,17 +17,16 @@ HARMLESS_CALLS = frozenset(
     clone lower upper replace write flush startswith endswith
     """.split()
 )
+#: Calls that give gradients: ``torch.autograd.grad``, and those of ``torch.func``.
+_GRADIENTS = frozenset({"grad", "grad_and_value", "value_and_grad", "vjp", "jacrev"})
 _TRAINING_CALLS = frozenset({"backward", "step", "autograd_grad"})
 
 
 def call_name(node: ast.Call) -> str:
-    """The last part of what is called: ``b`` in ``a.b()`` and in ``b()``; ``autograd_grad`` for that function."""
+    """The last part of what is called: ``b`` in ``a.b()`` and in ``b()``; ``autograd_grad`` for gradients."""
     function = node.func
-    if isinstance(function, ast.Attribute):
-        if function.attr == "grad":
-            return "autograd_grad"
-        return function.attr
-    return function.id if isinstance(function, ast.Name) else ""
+    name = getattr(function, "attr", getattr(function, "id", ""))
+    return "autograd_grad" if name in _GRADIENTS else str(name)
 
 
 def calls_in(nodes: list[Any]) -> set[str]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def compile_module(engine: Engine, source: bytes | str, filename: str, module_name: str) -> types.CodeType:
     """Compile a user's module with its loops instrumented; a source that can't be rewritten is compiled as it is."""
     tree = ast.parse(source, filename)
+    engine.scope.foreign.note(tree)
     first = len(engine.sites)
     training = training_functions([tree, *_siblings(engine, Path(filename), tree)])
     rewriter = rewrite(tree, module_name, filename, engine.sites, training)

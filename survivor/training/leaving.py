@@ -33,7 +33,7 @@ class Leaving:
             value: what a ``return`` gives, or the exception.
         """
         engine = self._engine
-        if not record.trained or engine.replay is not None:
+        if not engine.finding.may_train(record) or engine.replay is not None:
             return
         level, begin = None, engine.clock()
         chain = engine.hooks.chain(record.frame)

@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import NoReturn, Protocol
 
 from survivor import arena
-from survivor.arena import Held, Publisher
+from survivor.arena import Held
 from survivor.channel import (
     Decoder,
     Durable,
@@ -40,14 +40,12 @@ from survivor.checkpoint.snapshot import Snapshot
 from survivor.errors import EXIT_SAVED, FormatError, JobRunningError, StoreError, SurvivorError
 from survivor.pulse import Heart
 from survivor.training import attachments
+from survivor.training.copying import Copies, Settled
 from survivor.training.ending import flush_everything
 
 #: Out of the way of the low numbers that the user's own files get.
 _LOWEST_FD = 200
 _CHILDREN_END_S = 2.0
-_BUSY_POLL_S = 0.005
-#: A copy of more than this is not the first to touch its memory, unless it must be.
-_SLOW_TO_TOUCH_BYTES = 32 << 20
 
 
 class Saver(Protocol):
@@ -78,11 +76,10 @@ class Link:
         self._waiting_for = 0
         self._answered = _thread.allocate_lock()
         self._answered.acquire()
-        self._preparing = _thread.allocate_lock()
         self.start = self._receive_start()
         slots = tuple(_moved_up(fd) for fd in self.start.arena)
         self.start = replace(self.start, arena=slots)
-        self._publisher = Publisher(slots) if slots else None
+        self._copies = Copies(slots, lambda: self._orphaned) if slots else None
         pulse = self.start.pulse_fd
         self.beat: Callable[[float], None] = Heart(_moved_up(pulse)).beat if pulse >= 0 else lambda _: None
         os.register_at_fork(after_in_child=self._disown)
@@ -99,46 +96,46 @@ class Link:
             return
         # how the script started, and checkpoints at every safe point, count only when they are durable
         wait = needed or snapshot.step == 0 or self.start.every_s == 0
-        if self._publisher is not None and not (final or wait or self._is_prepared(self._publisher, snapshot)):
+        if self._copies is not None and not (final or wait or self._copies.is_prepared_for(snapshot)):
             return
         flush_everything()
         snapshot = attachments.attached(snapshot)
+        if self._copies is None or self._orphaned or not self._into_arena(self._copies, snapshot, final, wait):
+            self._save_directly(snapshot, final=final)
+
+    def _into_arena(self, copies: Copies, snapshot: Snapshot, final: bool, wait: bool) -> bool:
+        """Leave ``snapshot`` to the supervisor; False if it, or the memory for that, is not there."""
         begin = time.monotonic()
-        if self._publisher is not None and not self._orphaned:
-            try:
-                held = self._publish(self._publisher, snapshot, must=final or wait)
-            except arena.NoMemoryError:
-                self._give_up_arena(snapshot)
-            else:
-                if held is not None:
-                    seconds = time.monotonic() - begin
-                    if self._announce(held, seconds, final=final, wait=wait) or not wait:
-                        return
-                elif not self._orphaned:
-                    return
-        self._save_directly(snapshot, final=final)
-
-    def _publish(self, publisher: Publisher, snapshot: Snapshot, *, must: bool) -> Held | None:
-        """Copy into a slot; None if that must wait for a later safe point, or the supervisor is gone."""
-        while not self._orphaned:
-            try:
-                return publisher.publish(snapshot)
-            except arena.BusyError:
-                if not must:
-                    return None
-                time.sleep(_BUSY_POLL_S)
-            except FormatError as error:
-                self._send(SaveFailed(reason=f"{type(error).__name__}: {error}"))
-                return None
-        return None
-
-    def _is_prepared(self, publisher: Publisher, snapshot: Snapshot) -> bool:
-        """Whether there is a slot whose memory was touched; a thread touches it otherwise, which takes a while."""
-        size_bytes = publisher.unprepared_bytes(snapshot)
-        if size_bytes <= _SLOW_TO_TOUCH_BYTES:
+        try:
+            if not (final or wait) and self._copy_beside(copies, snapshot, begin):
+                return True
+            held = copies.take(snapshot, must=final or wait)
+        except arena.BusyError:
+            return True  # a later safe point does as well
+        except FormatError as error:
+            self._send(SaveFailed(reason=f"{type(error).__name__}: {error}"))
             return True
-        self._prepare(publisher, size_bytes)
-        return publisher.has_room(snapshot)
+        except arena.NoMemoryError:
+            self._give_up_arena(snapshot)
+            return False
+        if held is None:
+            return not self._orphaned
+        return self._announce(held, time.monotonic() - begin, final=final, wait=wait) or not wait
+
+    def _copy_beside(self, copies: Copies, snapshot: Snapshot, begin: float) -> bool:
+        """Copy the snapshot partly beside the training; False where that does not pay."""
+        seconds = 0.0
+
+        def sealed(held: Held) -> None:
+            self._announce(held, seconds, final=False, wait=False)
+
+        beside = copies.take_beside(snapshot, sealed)
+        seconds = time.monotonic() - begin  # what training waited; nobody has sealed it yet but this thread
+        return beside
+
+    def settled(self) -> Settled | None:
+        """What came of a copy that was taken beside the training, once it has come to its end."""
+        return self._copies.settled() if self._copies is not None else None
 
     def _announce(self, held: Held, seconds: float, *, final: bool, wait: bool) -> bool:
         """Tell the parent; with ``wait`` until it is durable. False if the supervisor died meanwhile."""
@@ -158,22 +155,8 @@ class Link:
             self._answered.acquire(timeout=1.0)
         return not self._waiting_for
 
-    def _prepare(self, publisher: Publisher, size_bytes: int) -> None:
-        """Have the arena's memory touched in a thread: the first touch is ten times slower than a copy."""
-        if self._preparing.acquire(blocking=False):
-
-            def prepare() -> None:
-                try:
-                    publisher.prepare(size_bytes)
-                except (arena.NoMemoryError, arena.BusyError):
-                    pass  # the next copy finds that out by itself
-                finally:
-                    self._preparing.release()
-
-            _thread.start_new_thread(prepare, ())
-
     def _give_up_arena(self, snapshot: Snapshot) -> None:
-        self._publisher = None
+        self._copies = None
         size = f"{snapshot.size_bytes / 1e6:.0f} MB"
         self.warn(f"there is no memory to keep a copy of the state ({size}): training waits while it is written")
 
@@ -242,10 +225,12 @@ class Link:
 
     def finished(self) -> None:
         """The program ended as it should."""
+        self._settle()
         self._send(Finished())
 
     def failed(self, error_type: str, message: str, exit_code: int) -> None:
         """The program ended by an exception or by ``sys.exit`` with a code."""
+        self._settle()
         self._send(Failed(error_type=error_type, message=message[:2000], exit_code=exit_code))
 
     @property
@@ -306,9 +291,15 @@ class Link:
     def _end(self, message: Message, exit_code: int) -> NoReturn:
         flush_everything()
         if not self.is_forked:
+            self._settle()
             end_children()
             self._send(message)
         os._exit(exit_code)
+
+    def _settle(self) -> None:
+        """Nothing that was taken is lost."""
+        if self._copies is not None:
+            self._copies.settle()
 
     def _disown(self) -> None:
         # the parent must see the end of the channel when the trainer ends, not when its workers do

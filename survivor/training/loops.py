@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from survivor.state import generators
+from survivor.state import environment, generators
 from survivor.training import consumed
 from survivor.training.leaving import Skips
 from survivor.training.outside import Outside
@@ -282,6 +282,7 @@ class Hooks:
         site = engine.sites[number]
         parent = self.context_of(frame, site.in_generator)
         self.skips.forget(site.key)
+        environment.begin()
         site.entries += 1
         if site.entries > _COLD_AFTER and not (site.trains or site.hinted or site.in_generator):
             site.cold = site.kind == "for" and engine.replay is None

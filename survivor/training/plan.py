@@ -8,7 +8,7 @@ from survivor.errors import NotResumableError
 from survivor.training.assignments import made_at
 
 if TYPE_CHECKING:
-    from survivor.training.engine import Link, Settings
+    from survivor.training.settings import Link, Settings
     from survivor.training.sites import Site
 
 _PATIENCE_S = 120.0

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 from survivor.checkpoint.snapshot import Blob
+from survivor.state.steady import Steady
 from survivor.training.consumed import Consumed
 from survivor.training.sites import Site
 
@@ -21,11 +22,13 @@ class Level:
         document: the state tree, see `survivor.training.capture`.
         blobs: its bytes, by the names that the document uses.
         open_paths: places that still hung on a graph, see `survivor.training.graphs`.
+        steady: blobs whose memory only optimizers change; none once the bytes are a copy.
     """
 
     document: dict[str, Any]
     blobs: dict[str, Blob]
     open_paths: list[str] = field(default_factory=list)
+    steady: dict[str, Steady] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

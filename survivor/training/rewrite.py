@@ -17,7 +17,7 @@ one it wraps, so lines and columns in tracebacks stay the user's own.
 Things that don't work: wrapping by source text (columns move, decorators are seen twice); rewriting
 bytecode (differs per version); a context manager round each loop (changes what ``break`` may do).
 
-Left alone: loops that call nothing (they can't train), functions that torch compiles or scripts or
+Left alone: most loops that call nothing (they can't train), functions that torch compiles or scripts or
 that run once per sample or per layer (``forward``, ``__getitem__`` …), and comprehensions.
 """
 
@@ -266,7 +266,7 @@ class Rewriter(ast.NodeTransformer):
         function.ordinal += 1
         called = calls_in(node.body + ([node.test] if kind == "while" else []))
         yields = any(isinstance(n, (ast.Yield, ast.YieldFrom)) for s in node.body for n in _own_nodes(s))
-        if not yields and not called - HARMLESS_CALLS:
+        if not yields and not called - HARMLESS_CALLS and not self._may_train_without_calls(node):
             return None
         key = f"{self._module}:{function.qualname or '<module>'}:{function.ordinal}"
         self._sites.append(
@@ -283,6 +283,17 @@ class Rewriter(ast.NodeTransformer):
             )
         )
         return len(self._sites) - 1
+
+    def _may_train_without_calls(self, node: Any) -> bool:
+        """Whether a loop that calls nothing is the outermost of a module, or of a function and has a loop inside.
+
+        So gradient descent by hand may look, and a perceptron. Others are hot, and there are many of them.
+        """
+        function = self._stack[-1]
+        if function.loops:
+            return False
+        inner = any(isinstance(n, (ast.For, ast.While)) for statement in node.body for n in ast.walk(statement))
+        return inner or not function.qualname
 
     def _call(self, name: str, place: ast.AST, *arguments: ast.expr) -> ast.Call:
         hook = ast.Attribute(value=ast.Name(id=HOOK, ctx=ast.Load()), attr=name, ctx=ast.Load())

@@ -382,6 +382,46 @@ class Generator:
                      f"    if {x} < 2:\n        {q} += [{x} + 1, 3]")
         self.loop_body(inner, None)
 
+    def escape(self, place: Place) -> None:
+        """A loop that an exception leaves, which is caught outside of it; training may follow in the handler."""
+        r = self.random
+        if place.depth >= _MOST_DEPTH or not self.affordable(place, 8):
+            return
+        x, tag, trips = self.fresh("x"), self.fresh("e"), r.randint(2, 4)
+        inner = place.inner(times=place.times * trips, loops=place.loops + 1)
+        inner.names[x] = "int"
+        match r.randrange(3):
+            case 0:
+                self.put(f"{x}_it = iter({r.choice(['range', 'numbers', 'Countdown'])}({trips}))\ntry:\n    while True:")
+                first, last, caught = f"{x} = next({x}_it)", "", "except StopIteration:"
+            case 1:
+                self.put(f"try:\n    for {x} in range({trips}):")
+                first = "pass"
+                last = f"if {self.condition(inner)}:\n    raise Early({x}, step=[{self.integer(inner)}])"
+                caught = "except Early as error:"
+            case _:
+                self.put(f"with contextlib.suppress(KeyError):\n    for {x} in range({trips}):")
+                first, last, caught = "pass", f"if {x} == {r.randrange(trips)}:\n    {{}}[{x}]", ""
+        self.indent += 2
+        self.put(first)
+        self.block(inner, r.randint(0, 2))
+        self.step(inner)
+        if last:
+            self.put(last)
+            self.block(inner, r.randint(0, 1))
+        self.indent -= 2
+        if caught:
+            self.put(f"{caught}\n    event({tag!r}{', str(error), error.n, error.step' if 'error' in caught else ''})")
+            self.indent += 1
+            handler = place.inner()
+            self.block(handler, r.randint(0, 2))
+            if r.random() < 0.3 and self.affordable(handler, 3):
+                self.for_loop(handler)
+            self.indent -= 1
+        if caught and r.random() < 0.3:
+            self.put("finally:")
+            self.body(place.inner(in_finally=True), 1)
+
     # --- loops ----------------------------------------------------------------------------------
 
     def loop(self, place: Place) -> None:
@@ -571,7 +611,7 @@ class Generator:
                 (self.mutate, 7), (self.event, 2), (self.draw, 2), (self.step, 2), (self.leave, 1 if place.depth else 0),
                 (self.manual, 1), (self.declare, 1), (self.callback, 0.7),
                 *([] if deep else [(self.loop, 4), (self.conditional, 2), (self.call, 3), (self.attempt, 1),
-                                   (self.context, 0.5), (self.hidden, 0.4), (self.window, 0.4), (self.worklist, 0.4)]),
+                                   (self.context, 0.5), (self.escape, 1.2), (self.hidden, 0.4), (self.window, 0.4), (self.worklist, 0.4)]),
             ]
             methods, weights = zip(*choices, strict=True)
             r.choices(methods, weights)[0](place)

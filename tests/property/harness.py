@@ -35,7 +35,8 @@ import torch
 from survivor.checkpoint.snapshot import Blob, Snapshot
 from survivor.errors import SurvivorError
 from survivor.training import program
-from survivor.training.engine import Engine, Settings
+from survivor.training.engine import Engine
+from survivor.training.settings import Settings
 
 LIMIT_S = 30
 MOST_EVENTS = 3000
@@ -255,6 +256,7 @@ class _Link:
     def __init__(self, run: _Run) -> None:
         self.save, self.leave, self.refuse, self.warn, self.beat = run.save, run.leave, run.refuse, run.warn, run.beat
         self.note = run.note_
+        self.settled = lambda: None
 
 
 def _own(text: str) -> str:

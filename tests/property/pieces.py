@@ -48,6 +48,10 @@ class Record:
     items: list = dataclasses.field(default_factory=list)
     best: float = float('-inf')
 Point = collections.namedtuple('Point', 'n items')
+class Early(Exception):
+    def __init__(self, n, *, step):
+        super().__init__('early', n)
+        self.n, self.step = n, step
 class Section:
     depth = 0
     def __enter__(self):

@@ -1,17 +1,25 @@
 """Objects of libraries' and of inner classes that are first made in the loop, and held over its head."""
 
+import datetime
 import fractions
+import re
 import time
 import uuid
 
 import networkx
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 torch_version = torch.__version__
+tiny = torch.finfo(torch.float32)
+seeds = np.random.SeedSequence(3)
+for found in re.finditer(r"(\w+)=(\d+)", "rows=6 columns=4"):
+    pass
+started = datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc)
 
 
 class Loss(float):
@@ -29,8 +37,14 @@ def train():
     model = nn.Linear(4, 3)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     held = None
+    picture = Image.new("RGB", (2, 2))
     for step in range(20):
-        x = torch.randn(6, 4)
+        x = torch.randn(6, int(found[2])) + tiny.eps
+        x[0] += np.random.default_rng(seeds.spawn(1)[0]).random() + started.year / 1e4
+        x[1] += float(np.asarray(picture).sum()) / 1e4
+        picture.putpixel((0, 0), (step, 2 * step, 3))
+        if step % 4 == 0:
+            picture = Image.fromarray(np.full((2, 2, 3), 10 * step, dtype=np.uint8))
         if held is None:
             noise = torch.zeros(6, 3)
         else:
