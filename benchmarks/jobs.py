@@ -54,10 +54,12 @@ with open(os.environ["JOB_LOG"] + ".times", "w") as file:
 class Job:
     """The job in a folder; ``held`` is whether its optimizer holds the large parameter."""
 
-    def __init__(self, folder: Path, size_bytes: int, *, steps: int, pause_s: float, held: bool = True) -> None:
+    def __init__(
+        self, folder: Path, size_bytes: int, *, steps: int, pause_s: float, held: bool = True, source: str = JOB
+    ) -> None:
         self.folder = folder
         self.log = folder / "log"
-        (folder / "job.py").write_text(JOB)
+        (folder / "job.py").write_text(source)
         self._args = ["job.py", str(size_bytes), str(steps), str(pause_s), "held" if held else "free"]
 
     def start(self, *options: str) -> subprocess.Popen[str]:

@@ -1,12 +1,13 @@
 """What survivor costs a job while nothing goes wrong: per iteration, and in all for steps of a millisecond.
 
-    python benchmarks/overhead.py [--rounds 3] [--batches 2500] [--out docs/charts]
+    python benchmarks/overhead.py [--rounds 3] [--batches 2500] [--longer 5] [--out docs/charts]
 
 First the price of a safe point that does nothing, as CPU time of a loop that is watched less that of the same
 loop left alone. Then one job, whose step takes about a millisecond, in turns (A B A B …) by each of those who take
 part, with checkpoints as they come by default: survivor's own rule, each epoch with the others. Shown are the wall
 times of the training loop over that of plain ``python``, and the CPU times of its process, medians over the rounds with
-the spread. On a shared machine the second is the steadier one.
+the spread. On a shared machine the second is the steadier one. Last comes the same job so many times as long, in
+which what is paid once weighs less.
 """
 
 from __future__ import annotations
@@ -57,18 +58,25 @@ def safe_point_s() -> float:
 
 def main() -> None:
     """Measure and print."""
-    args = options(__doc__, rounds=3, epochs=4, batches=2500, width=256)
+    args = options(__doc__, rounds=3, epochs=4, batches=2500, width=256, longer=5)
     if args.small:
-        args.rounds, args.epochs, args.batches = 1, 1, 100
-    size = [str(w) for w in ("--epochs", args.epochs, "--batches", args.batches, "--width", args.width)]
-    found = turns(
-        args.rounds, {one.name: partial(run, one, size) for one in present(PLAIN, OURS, BY_HAND, *TOOLS, RAY)}
+        args.rounds, args.epochs, args.batches, args.longer = 1, 1, 100, 1
+
+    def sized(batches: int) -> list[str]:
+        return [str(w) for w in ("--epochs", args.epochs, "--batches", batches, "--width", args.width)]
+
+    ways = {one.name: partial(run, one, sized(args.batches)) for one in present(PLAIN, OURS, BY_HAND, *TOOLS, RAY)}
+    found = turns(args.rounds, ways)
+    long_ones = turns(
+        args.rounds, {one.name: partial(run, one, sized(args.longer * args.batches)) for one in (PLAIN, OURS)}
     )
     plain = found.pop(PLAIN.name)
     assert {run["digest"] for run in (*plain, *found[OURS.name])} == {plain[0]["digest"]}, "the two results differ"
     rows, bars = [], []
-    for name, runs in found.items():
-        wall, cpu = (ratios([run[what] for run in runs], [run[what] for run in plain]) for what in ("wall", "cpu"))
+    compared = {f"{OURS.name}, {args.longer} times as long": (long_ones[OURS.name], long_ones[PLAIN.name])}
+    compared |= {name: (runs, plain) for name, runs in found.items()}
+    for name, (runs, alone) in compared.items():
+        wall, cpu = (ratios([run[what] for run in runs], [run[what] for run in alone]) for what in ("wall", "cpu"))
         rows.append([name, spread(wall, ".3f"), spread(cpu, ".3f")])
         bars.append([name, median(wall), min(wall), max(wall)])
     steps = args.epochs * args.batches

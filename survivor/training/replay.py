@@ -119,9 +119,9 @@ class Replay:
             return
         if record.done and not record.driven:
             return
-        record.driven = False
-        if record.parent is not self._context() and not record.site.in_generator:
+        if not self._stands_within(record):
             return
+        record.driven = False
         blobs = _Prefixed(self._blobs, f"level{depth}/" if depth < len(levels) - 1 else "")
         record.done = target["done"]
         record.site.trains = record.trained = True
@@ -131,11 +131,19 @@ class Replay:
         else:
             self.end()
 
+    def _stands_within(self, record: Record) -> bool:
+        """Whether the loops around a loop are those that were matched, and no others."""
+        if not record.site.in_generator:
+            return record.parent is self._context()
+        # the context of a generator's loop says nothing of who resumes it, and the generator may call itself
+        chain = self._engine.hooks.chain(record.frame)
+        return chain[: chain.index(record)] == self._matched
+
     def _stands_already(self, record: Record, depth: int) -> bool:
         """Whether a level's loop is one of a generator that was put back in the middle of that very iteration."""
         target = self.levels[depth]["chain"][-1]
         for holder in self._engine.hooks.running.get(record.frame, ()):
-            if holder.driven and holder.address == target:
+            if holder.driven and holder.address == target and self._stands_within(holder):
                 self._match(holder, depth)
                 return True
         return False

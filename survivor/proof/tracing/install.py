@@ -63,6 +63,8 @@ def _hook_autograd(recorder: Any, torch: Any) -> None:
         original = getattr(torch.autograd, name)
 
         def traced(*args: Any, _original: Any = original, _kind: str = kind, **kwargs: Any) -> Any:
+            if torch._guards.TracingContext.try_get() is not None:  # torch.compile at work, on tensors without values
+                return _original(*args, **kwargs)
             outputs = args[0] if args else kwargs.get("tensors", kwargs.get("outputs"))
             loss, shown = _digest_of(recorder, outputs)
             result = _original(*args, **kwargs)

@@ -1,4 +1,4 @@
-# open: a generator that trains and calls itself
+# a generator that trains and calls itself
 import torch
 w = torch.tensor([0.5, -0.25], requires_grad=True)
 def train(x):
