@@ -33,10 +33,12 @@ class Blob:
 
 
 class Steadiness(Protocol):
-    """Tells of some memory whether it still is as it was."""
+    """Tells of some memory whether it still is as it was, and where it begins."""
 
     @property
     def held(self) -> bool: ...  # noqa: D102
+    @property
+    def address(self) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ Of any other change by torch's operators the tensor's version counter tells afte
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -18,12 +18,13 @@ LEAST_BYTES = 1 << 16
 class Steady:
     """A tensor as it was, to be asked later whether it still is."""
 
-    __slots__ = ("_seen", "_tensor")
+    __slots__ = ("_seen", "_tensor", "address")
 
     def __init__(self, tensor: torch.Tensor) -> None:
         """Note a tensor of any shape and dtype; ``detach`` shares its memory and its version counter."""
         self._tensor = tensor.detach()
         self._seen = tensor._version
+        self.address = address_of(tensor)
 
     @property
     def held(self) -> bool:
@@ -31,10 +32,15 @@ class Steady:
         return self._tensor._version == self._seen
 
 
+def address_of(tensor: torch.Tensor, storage: Callable[[Any], Any] = torch.Tensor.untyped_storage) -> int:
+    """Where the memory begins that a tensor looks at."""
+    return int(storage(tensor).data_ptr())
+
+
 def addresses(values: Iterable[Any]) -> frozenset[int]:
     """Where the memory lies that the optimizers among ``values`` hold and tell of before they change it."""
     return frozenset(
-        tensor.untyped_storage().data_ptr()
+        address_of(tensor)
         for value in values
         # `hooked` is what torch makes of a class's step when the first instance is built
         if isinstance(value, torch.optim.Optimizer) and getattr(type(value).step, "hooked", False)

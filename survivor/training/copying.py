@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from survivor import arena
 from survivor.arena import Held, Publisher
 from survivor.checkpoint.snapshot import Snapshot
+from survivor.training import overlap
 from survivor.training.overlap import Overlap
 
 _BUSY_POLL_S = 0.005
@@ -72,7 +73,7 @@ class Copies:
 
         ``sealed`` is called, by the thread that trains, when all is there. Raises as `take`, and ``BusyError``.
         """
-        later = {name for name in snapshot.steady if name not in self._unsteady}
+        later = set() if overlap.compiles() else {name for name in snapshot.steady if name not in self._unsteady}
         if sum(snapshot.blobs[name].data.nbytes for name in later) < _WORTH_A_THREAD_BYTES:
             return False
         self.settle()
@@ -89,12 +90,12 @@ class Copies:
 
     def settled(self) -> Settled | None:
         """What came of the copy that was taken beside the training, once; None while it is on its way."""
-        overlap = self._overlap
-        if overlap is None or not overlap.settle(wait=False):
+        pending = self._overlap
+        if pending is None or not pending.settle(wait=False):
             return None
         self._overlap = None
-        self._unsteady.update(overlap.torn)
-        return Settled(overlap.seconds, torn=bool(overlap.torn))
+        self._unsteady.update(pending.torn)
+        return Settled(pending.seconds, torn=bool(pending.torn))
 
     def is_prepared_for(self, snapshot: Snapshot) -> bool:
         """Whether there is a slot whose memory was touched; a thread touches it otherwise, which takes a while."""

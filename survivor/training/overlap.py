@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from survivor.arena import Copy
 from survivor.checkpoint.snapshot import Steadiness
+from survivor.state.steady import address_of
 
 #: The ways to a tensor's memory, or operators on it, that no version counter tells of.
 _TENSOR_DOORS = ("numpy", "data_ptr", "untyped_storage", "resize_", "__dlpack__")
@@ -67,7 +69,7 @@ class Overlap:
         self._copying.acquire()
         hook = register_optimizer_step_pre_hook(lambda *_: self._wait())
         self._doors.callback(hook.remove)
-        _close_doors(self._doors, self._wait)
+        _close_doors(self._doors, self._wait, {memory.address for memory in self._steady.values()})
         _thread.start_new_thread(self._run, ())
 
     def _run(self) -> None:
@@ -106,12 +108,22 @@ class Overlap:
         return True
 
 
-def _close_doors(opened: contextlib.ExitStack, wait: Callable[[], None]) -> None:
-    """Let whoever goes through a door ``wait`` first; they are as they were when ``opened`` is closed."""
+def compiles() -> bool:
+    """Whether ``torch.compile`` has been at work in this process.
+
+    Its code is made again when a hook or a method of tensors is another, at most a few times, and rounds otherwise.
+    """
+    dynamo = sys.modules.get("torch._dynamo.utils")
+    return dynamo is not None and bool(dynamo.counters["frames"]["total"])
+
+
+def _close_doors(opened: contextlib.ExitStack, wait: Callable[[], None], addresses: Set[int]) -> None:
+    """Let whoever goes through a door to that memory ``wait`` first; ``opened`` makes them as they were."""
 
     def guarded(original: Any) -> Any:
         def door(*args: Any, **kwargs: Any) -> Any:
-            wait()
+            if _may_lead_to(args[0] if args else None, addresses):
+                wait()
             return original(*args, **kwargs)
 
         door.__name__, door.__doc__ = original.__name__, original.__doc__
@@ -129,3 +141,13 @@ def _close_doors(opened: contextlib.ExitStack, wait: Callable[[], None]) -> None
             set_for_now(torch, name, guarded(getattr(torch, name)))
     data: Any = torch._C.TensorBase.data
     set_for_now(torch.Tensor, "data", property(guarded(data.__get__), guarded(data.__set__), guarded(data.__delete__)))
+
+
+def _may_lead_to(owner: Any, addresses: Set[int]) -> bool:
+    """Whether a tensor looks at memory that is being copied; of what has no memory of its own that is not known."""
+    if not isinstance(owner, torch.Tensor):
+        return True
+    try:
+        return address_of(owner) in addresses
+    except Exception:
+        return True

@@ -99,6 +99,14 @@ def test_a_change_that_no_version_counter_sees_waits_for_the_copy(training, chan
     assert training.read() == before and len(training.sealed) == 1
 
 
+def test_other_tensors_memory_is_nobody_s_business(training):
+    assert training.take_beside()
+    other = torch.zeros(3)
+    assert (other.numpy() + other.data.numpy()).sum() == 0
+    assert training.read() is None, "nobody has waited"
+    training.copies.settle()
+
+
 def test_an_optimizer_s_step_waits_for_the_copy(training):
     before = training.parameter[0].item()
     assert training.take_beside()
