@@ -79,6 +79,10 @@ def test_who_has_seen_no_training_for_a_minute_says_so(tmp_path, monkeypatch):
     assert "survivor.loop(" in warned.pop()
     engine.saves = 1
     engine.finding._remind()
+    engine.saves, engine.replay = 0, object()  # a resumed session knows its loops
+    engine.finding.begin()
+    engine.finding._remind()
+    engine.finding.ended()
     assert not warned
 
 
