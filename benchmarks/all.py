@@ -15,7 +15,7 @@ import time
 from measure import HERE, PAGE
 
 #: The quick ones first. Those of reliability (crash states, chaos, fuzzing) are run by themselves.
-NAMES = "startup restore delta memory pause durable growth work_lost loader_skip overhead goodput".split()
+NAMES = "startup restore delta memory pause durable growth work_lost loader_skip overhead verify goodput".split()
 
 
 def main() -> None:

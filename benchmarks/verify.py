@@ -1,12 +1,12 @@
 """What ``survivor verify`` costs, as a multiple of the plain script's run: the aim is 2 + K/2 for K kills.
 
-    python benchmarks/verify.py [--epochs 60] [--steps 400] [--out docs/charts]
+    python benchmarks/verify.py [--kills 6] [--epochs 12] [--steps 110] [--out docs/charts]
 
 Two scripts: ``examples/digits.py``, whose model is tiny, so that looking at its state is a large share of a step; and a
-wider net with ten million numbers of state and longer steps. Counted is the processor time of all processes, those
-included that a kill has left to nobody, since on a shared machine wall clock says little. Beside the factor stands what
-it would be if the tracer, the checkpoints and the work that is done again cost nothing, and only the processes' starts
-(Python, torch, the data) came on top of 2 + K/2 runs.
+wider net with ten million numbers of state and longer steps. Each is verified at two lengths. What a proof costs more
+for the longer one, over what the plain script costs more, is the factor of a long run: the starts of Python, torch and
+survivor, which are the same for both, fall out. Counted is the processor time of all processes, those included that a
+kill has left to nobody, since on a shared machine wall clock says little.
 """
 
 from __future__ import annotations
@@ -79,62 +79,46 @@ def cost(words: list[str], folder: Path) -> Cost:
     return Cost(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall)
 
 
-def verify(words: list[str], folder: Path, kills: int, sample: int) -> Cost:
+def verify(words: list[str], folder: Path, kills: int) -> Cost:
     """What a proof of a script costs."""
-    command = ["-m", "survivor", "verify", "--kills", str(kills), "--sample", str(sample), "--threads", "1", *words]
-    return cost(command, folder)
+    return cost(["-m", "survivor", "verify", "--kills", str(kills), "--threads", "1", *words], folder)
 
 
-def starts(kills: int) -> int:
-    """The processes of a proof that train: two plain ones, and of each interrupted run, with two kills, three."""
-    return 2 + kills + -(-kills // 2)
-
-
-Rows = list[list[str]]
-
-
-def measured(name: str, words: list[str], folder: Path, ways: list[tuple[int, int]]) -> Rows:
-    """A row for each number of kills and each sample; the last word is the script's length."""
-    short = [*words[:-1], "0"]
-    start = cost(short, folder)
-    plain = cost(words, folder)
-    rows = []
-    for kills, sample in ways:
-        found = verify(words, folder, kills, sample)
-        runs = 2 + kills / 2
-        least = (runs * (plain.cpu - start.cpu) + starts(kills) * start.cpu) / plain.cpu
-        rows.append([
-            f"{name}, K = {kills}" + (f", `--sample {sample}`" if sample > 1 else ""),
-            f"{plain.cpu:.0f} ({start.cpu:.1f})",
-            f"{found.cpu:.0f}",
-            f"**{found.cpu / plain.cpu:.2f}**",
-            f"{runs:g}",
-            f"{least:.2f}",
-            f"{found.wall / plain.wall:.2f}",
-        ])
-    return rows
+def measured(name: str, script: list[str], lengths: tuple[int, int], folder: Path, kills: int) -> list[str]:
+    """The row of one script; its last word is its length."""
+    plain, proof = zip(
+        *((cost(words, folder), verify(words, folder, kills)) for words in ([*script, str(n)] for n in lengths)),
+        strict=True,
+    )
+    slope = (proof[1].cpu - proof[0].cpu) / (plain[1].cpu - plain[0].cpu)
+    return [
+        name,
+        f"{2 + kills / 2:g}",
+        f"**{slope:.2f}**",
+        f"{lengths[0]} and {lengths[1]}",
+        f"{plain[0].cpu:.1f} and {plain[1].cpu:.1f}",
+        f"{proof[0].cpu:.0f} and {proof[1].cpu:.0f}",
+        f"{proof[0].cpu / plain[0].cpu:.1f} and {proof[1].cpu / plain[1].cpu:.1f}",
+    ]
 
 
 def main() -> None:
     """Measure and print."""
-    args = options(__doc__, epochs=60, steps=400)
+    args = options(__doc__, kills=6, epochs=12, steps=110)
+    kills = 2 if args.small else args.kills
     ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
     with tempfile.TemporaryDirectory() as place:
         digits, wide = Path(place, "digits"), Path(place, "wide")
         digits.mkdir(), wide.mkdir()
         shutil.copy(HERE.parent / "examples" / "digits.py", digits)
         (wide / "wide.py").write_text(_WIDE)
-        rows = []
+        rows = [measured("a wide net", ["wide.py"], (6, 12) if args.small else (10, args.steps), wide, kills)]
         if not args.small:
-            words = ["digits.py", "--epochs", str(args.epochs)]
-            ways = [(2, 1), (6, 1), (6, 20)]
-            rows += measured("digits.py", words, digits, ways)
-        steps, ways = (12, [(2, 1)]) if args.small else (args.steps, [(2, 1), (6, 1), (6, 20)])
-        rows += measured("a wide net", ["wide.py", str(steps)], wide, ways)
-    head = ["script and kills", "plain, s (its start)", "verify, s", "factor", "2 + K/2", "with starts", "wall factor"]
-    bars = [[row[0].replace("`", ""), *[float(row[3].strip("*"))] * 3] for row in rows]
-    title = "survivor verify over the plain run, processor time"
-    chart = {"kind": "bars", "title": title, "label": "factor", "bars": bars}
+            rows.insert(0, measured("digits.py", ["digits.py", "--epochs"], (2, args.epochs), digits, kills))
+    head = ["script", "2 + K/2", "a long run", "lengths", "plain, s", f"verify --kills {kills}, s", "verify over plain"]
+    title = f"survivor verify --kills {kills} of a long run, over the plain run"
+    bars = [[f"survivor: {row[0]}", *[float(row[2].strip("*"))] * 3] for row in rows]
+    chart = {"kind": "bars", "title": title, "label": "processor time", "bars": bars, "target": 2 + kills / 2}
     publish(Result("verify", [Table(head, rows)], chart), args.out)
 
 

@@ -15,10 +15,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, ParamSpec, TypeVar, overload
 
-from survivor.errors import EXIT_SAVED
+from survivor.errors import EXIT_SAVED, SurvivorError, UsageError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+#: What `survivable` takes; a wrong name is told where it stands, and not at the first call.
+_OPTIONS = (
+    "store job every grace time_limit fresh accept_changes allow_partial ignore keep keep_hourly keep_best carry "
+    "no_carry deterministic on_drift wait take_over max_restarts quiet"
+).split()
 
 
 @overload
@@ -87,6 +92,9 @@ def survivable(function: Callable[..., Any] | None = None, /, **options: Any) ->
         KeyboardInterrupt: stopped by SIGINT; everything is saved.
         SystemExit: with code 75, stopped by another signal; everything is saved.
     """
+    wrong = [name for name in options if name not in _OPTIONS]
+    if wrong:
+        raise _told(UsageError(f"@survivable has no option {wrong[0]!r}", advice=f"it has {', '.join(_OPTIONS)}"))
     if function is None:
         return functools.partial(_wrap, options=options)
     return _wrap(function, options=options)
@@ -99,22 +107,48 @@ def inside_child() -> bool:
 
 
 def _wrap(function: Callable[P, R], options: dict[str, Any]) -> Callable[P, R]:
+    _refuse_what_is_no_call(function)
+
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if inside_child():
             _refuse_recursion(function)
             return function(*args, **kwargs)
-        result: R = run_call(function, args, kwargs, options)
+        try:
+            result: R = run_call(function, args, kwargs, options)
+        except SurvivorError as error:
+            # what happened and what to do, and not the way through survivor to it
+            raise _told(error).with_traceback(None) from None
         return result
 
     return call
 
 
+def _told(error: SurvivorError) -> SurvivorError:
+    """The error with its advice, which Python shows below it."""
+    if error.advice and hasattr(error, "add_note"):
+        error.add_note(error.advice)
+    elif error.advice:  # before Python 3.11
+        error.args = (f"{error}\n{error.advice}",)
+    return error
+
+
+def _refuse_what_is_no_call(function: Any) -> None:
+    """Raise ``UsageError`` for what has no value to return when it is called."""
+    name = getattr(function, "__name__", repr(function))
+    target = inspect.unwrap(getattr(function, "func", function)) if callable(function) else None
+    if target is None or inspect.isclass(target):
+        raise _told(UsageError(f"{name} is no function", advice="put @survivable above a function, or a method"))
+    kinds = (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
+    if any(is_kind(target) for is_kind in kinds):
+        advice = f"put @survivable above a plain function that runs {name}() to its end"
+        what = f"{name}() is a generator or a coroutine, which can't be run in another process"
+        raise _told(UsageError(what, advice=advice))
+
+
 def _refuse_recursion(function: Callable[..., Any]) -> None:
     running = sys.modules.get("survivor.training.function")
     if running is not None and running.active is function:
-        from survivor.errors import UsageError
-
         name = getattr(function, "__name__", "the function")
         raise UsageError(
             f"{name}() is survivable and calls itself: two calls can't be one job",

@@ -108,6 +108,26 @@ def test_other_arguments_are_refused(work):
     done = work.python(script)
     assert done.returncode == 1
     assert "JobChangedError" in done.stderr and "- 0.1" in done.stderr and "+ 0.2" in done.stderr
+    assert "fresh=True to start over" in done.stderr
+    assert "in open_session" not in done.stderr, "the way through survivor says nothing"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("@survivable(epochs=3)\ndef train(): pass", "no option 'epochs'"),
+        ("@survivable\ndef train():\n    yield 1", "train() is a generator or a coroutine"),
+        ("@survivable\nasync def train(): pass", "train() is a generator or a coroutine"),
+        ("@survivable\nclass Trainer: pass", "Trainer is no function"),
+        ("survivable(3)", "3 is no function"),
+    ],
+)
+def test_what_cannot_be_survivable_is_told_where_it_is_written(text, told):
+    from survivor.errors import UsageError
+
+    with pytest.raises(UsageError) as raised:
+        exec(f"from survivor import survivable\n{text}", {})
+    assert told in str(raised.value) and raised.value.advice
 
 
 def test_a_call_inside_a_survivor_process_is_a_plain_call(work):

@@ -10,7 +10,7 @@ TWINS = [
     *twins("schedules.py", fast="S11, S22 TERM, S33", slow="S1, S4, S16, S17, S28, S29, S32, S40"),
     *twins("lbfgs_style.py", redone=4, fast="S3, S7 TERM", slow="S1, S5 KILL all, S9"),
     *twins("bare_tensor.py", fast="B7, B17 TERM", slow="B1, B12, B13, B24"),
-    *twins("noam_wrapper.py", fast="S4, S14 TERM, S23", slow="S1, S5, S7, E1, S9, S16, S24"),
+    *twins("noam_wrapper.py", redone=8, fast="S4, S14 TERM, S23", slow="S1, S5, S7, E1, S9, S16, S24"),
     *twins("wgan_gp.py", fast="B10, S13 TERM, B50", slow="B1, B2, S5, S7, S12, B47, S26, S27"),
     *twins("own_optimizers.py", redone=4, fast="S4, B14, S19 TERM, B33", slow="S1, S8, B9, B13, S14, S15, S22, B29, B36"),
     *twins("adversarial.py", fast="B6, S6 TERM, S15", slow="B1, B4, S4, B17, S8, S9, S16, S17, S24"),

@@ -16,6 +16,7 @@ TWINS = [
     *twins("running_loss.py", fast="S8, S16 TERM", slow="S1, S4, S6, S7, S11, S12, S17"),
     *twins("old_weight_norm.py", fast="S8, S15 TERM", slow="S1, S4, S10, S11, S18"),
     *twins("endless_held.py", fast="S4, S9 TERM", slow="S1, S5, S6, S7, S12"),
+    *twins("one_process_ddp.py", fast="S8 TERM, S13", slow="S1, S4, S5, S10, S18"),
     *twins("made_while_training.py", fast="S6, S12 TERM", slow="S1, S2, S4, S9, S14, S19"),
     *twins("delegating.py", fast="S6, S18 TERM", slow="S1, S5, S13, S14, S20, S21, S28"),
     *twins("changing_settings.py", fast="S5, S11 TERM", slow="S1, S3, S4, S6, S7, S9, S10, S12 TERM"),

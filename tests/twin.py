@@ -34,7 +34,7 @@ from survivor.supervisor.options import job_name_of
 
 HERE = Path(__file__).parent
 SCRIPTS = HERE / "scripts"
-PATIENCE_S = 200.0
+PATIENCE_S = 400.0
 #: Steps that a session may do again after a kill, with a checkpoint at every safe point: the step that was
 #: under way, and one whose safe point was not taken.
 REDONE_STEPS = 6  # each loop is observed for some iterations before graphs that are alive at its head are trusted

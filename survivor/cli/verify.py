@@ -62,6 +62,8 @@ def command(script_and_args: tuple[str, ...], **options: Any) -> None:
     from survivor.supervisor.run import check_script
 
     check_script(script_and_args[0])
+    if not options["proof"].absolute().parent.is_dir():
+        raise click.UsageError(f"there is no folder {options['proof'].absolute().parent} for --proof")
     threads = options["threads"]
     if threads is None and options["jobs"] > 1:
         threads = max(1, len(os.sched_getaffinity(0)) // options["jobs"])

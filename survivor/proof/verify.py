@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 
-from survivor.errors import NotResumableError
+from survivor.errors import NotResumableError, UsageError
 from survivor.proof import compare, hints, points, sources
 from survivor.proof.closer import Closer
 from survivor.proof.compare import Divergence, Reference, stream_key, unused_streams
@@ -83,9 +83,16 @@ class Proof:
         self.digests: dict[str, str] = {}
 
     def run(self) -> Report:
-        """Do it."""
-        scratch = self._options.keep or Path(tempfile.mkdtemp(prefix="survivor-verify-"))
+        """Do it.
+
+        Raises:
+            UsageError: the folder for the runs holds something already.
+        """
+        # absolute, since a run's copy of the working folder leaves out where the runs are
+        scratch = (self._options.keep or Path(tempfile.mkdtemp(prefix="survivor-verify-"))).absolute()
         scratch.mkdir(parents=True, exist_ok=True)
+        if any(scratch.iterdir()):
+            raise UsageError(f"the folder for the runs, {scratch}, is not empty", advice="name another, or empty it")
         self._runner = Runner(self._target, scratch)
         try:
             self._all()
@@ -122,7 +129,8 @@ class Proof:
             (first, place), (second, other) = self._two_plain_runs()
         for session in (first, second):
             if session.trace.end is None or (session.code != 0 and not session.trace.end.cut):
-                self._fail(f"the plain script ended with code {session.code}", session.err)
+                what = f"the plain script ended with code {session.code}: only what ends with 0 can be verified"
+                self._fail(what, session.err)
                 return None
         if not first.trace.events:
             self._fail("the plain script trains nothing: no batch, backward pass or optimizer step was seen", first.err)

@@ -200,6 +200,8 @@ class Encoder(BulkEncoder):
         """``["remade", type]``: re-execution makes it; nothing is carried, but the count of a progress bar."""
         if progress.is_tqdm(value):
             return ["progress", type(value).__name__, value.n]
+        if functions.is_like(value) and functions.library_function(named := functions.plain_name(value)) is value:
+            return ["function", named, []]
         if is_at_work(value, self.scope):
             self.opaque[number] = value
             return ["opaque", class_name(type(value))]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import sys
 import types
 from typing import Any
 
@@ -38,7 +39,7 @@ def name(value: Any, scope: Scope) -> str:
     if isinstance(value, functools.partial):
         return "partial"
     known = scope.code_name(value.__code__) if isinstance(value, types.FunctionType) else None
-    return known or f"{getattr(value, '__module__', None)}:{getattr(value, '__qualname__', type(value).__name__)}"
+    return known or plain_name(value)
 
 
 def parts(value: Any, scope: Scope) -> dict[str, Any]:
@@ -109,18 +110,31 @@ class Library:
             return self._closure(module, code, cells)
         if module_name == "builtins" or qualname in _BUILTINS:
             return _BUILTINS.get(qualname)
-        if module_name.partition(".")[0] in ("torch", "None"):
-            for namespace in _TORCH_NAMESPACES:
-                library = namespace.__dict__.get(qualname)
-                if isinstance(library, (types.FunctionType, types.BuiltinFunctionType)):
-                    return library
-        return None
+        return library_function(wanted)
 
     def _closure(self, module: types.ModuleType, code: types.CodeType | None, cells: dict[str, Any]) -> Any:
         if code is None or any(not isinstance(cells.get(n), types.CellType) for n in code.co_freevars):
             return None
         closure = tuple(cells[name] for name in code.co_freevars)
         return types.FunctionType(code, module.__dict__, code.co_name, None, closure)
+
+
+def library_function(wanted: str) -> Any:
+    """The function of that name that computes with numbers: torch's, NumPy's, ``math``'s or ``operator``'s."""
+    module_name, _, qualname = wanted.partition(":")
+    root, last = module_name.partition(".")[0], qualname.rpartition(".")[2]
+    if root not in ("torch", "numpy", "math", "operator", "_operator", "None"):
+        return None
+    places = (sys.modules.get(module_name), *_TORCH_NAMESPACES)
+    for found in (*(vars(place).get(last) for place in places if place is not None), getattr(torch.Tensor, last, None)):
+        if callable(found) and not isinstance(found, type) and plain_name(found) == wanted:
+            return found
+    return None
+
+
+def plain_name(value: Any) -> str:
+    """The name that a library gives a function."""
+    return f"{getattr(value, '__module__', None)}:{getattr(value, '__qualname__', type(value).__name__)}"
 
 
 def _same_part(a: Any, b: Any) -> bool:

@@ -196,7 +196,7 @@ def is_remade(cls: type, scope: Scope) -> bool:
     """Whether instances of ``cls`` are left to re-execution without a word."""
     if issubclass(cls, _WALKED_TYPES):
         return False
-    if issubclass(cls, _REMADE_TYPES):
+    if issubclass(cls, _REMADE_TYPES) or _is_process_group(cls):
         return True
     if issubclass(cls, torch.nn.Module):
         return False  # a traced graph module, whatever package makes it
@@ -206,7 +206,7 @@ def is_remade(cls: type, scope: Scope) -> bool:
     return module.partition(".")[0] in REMADE_PACKAGES or module.startswith(_REMADE_PREFIXES)
 
 
-def is_at_work(value: Any, scope: Scope) -> bool:
+def is_at_work(value: Any, scope: Scope) -> bool:  # noqa: PLR0911  # one return a kind
     """Whether an object of a class that is left to re-execution has a life of its own.
 
     Another process or a thread of the user's code goes on by itself, and what it has done can't be read: an
@@ -227,7 +227,14 @@ def is_at_work(value: Any, scope: Scope) -> bool:
     connections = sys.modules.get("multiprocessing.connection")
     if connections is not None and isinstance(value, connections._ConnectionBase):
         return not value.closed
+    if _is_process_group(type(value)):
+        return bool(value.size() > 1)
     return type(value).__module__ in _AT_WORK_MODULES
+
+
+def _is_process_group(cls: type) -> bool:
+    """Whether a class is torch's for the processes that train together: with one of them it has no state."""
+    return cls.__name__.startswith("ProcessGroup") and cls.__module__.startswith("torch.distributed")
 
 
 def _nothing() -> None:

@@ -253,7 +253,10 @@ class FolderStore:
         if path.is_dir():
             return
         self._make_root(path.parent)
-        path.mkdir(exist_ok=True)
+        try:
+            path.mkdir(exist_ok=True)
+        except FileNotFoundError as error:  # as in /proc
+            raise StoreError(f"can't make the folder {path}", advice="Choose another with --store.") from error
         self._sync_path(path.parent)
 
     def _make_folder(self, name: str, folder: int) -> None:

@@ -181,6 +181,18 @@ def _wait_for_orphans(options: RunOptions, console: Console, asked_to_end: Calla
             raise JobRunningError(f"{options.job}: asked to end while the last session was still saving")
 
 
+def _ways_out(options: RunOptions) -> str:
+    job, fresh, accept = (
+        ("job='other'", "fresh=True", "accept_changes=True")
+        if options.kind == "function"
+        else ("--job OTHER", "--fresh", "--accept-changes")
+    )
+    return (
+        f"ways out: {job} for a job of its own, {fresh} to start over (the old folder is kept), {accept} to go on from "
+        "the checkpoint with the new arguments"
+    )
+
+
 def _check_command(
     options: RunOptions, record: JobRecord, source: str, repository: Repository, console: Console
 ) -> bool:
@@ -193,8 +205,7 @@ def _check_command(
             raise JobChangedError(
                 f"job {options.job!r} in {repository.describe()} was started with other arguments:"
                 f"\n{difference}",
-                advice="ways out: --job OTHER for a job of its own, --fresh to start over (the old folder is "
-                "kept), --accept-changes to go on from the checkpoint with the new arguments",
+                advice=_ways_out(options),
             )
         console.warn(f"{options.job}: going on with other arguments")
         console.block(difference)

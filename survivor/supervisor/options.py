@@ -108,7 +108,8 @@ class RunOptions:
             )
         problems += retention_problems(self.keep, self.keep_hourly, self.keep_best)
         if problems:
-            raise UsageError("; ".join(problems), advice="survivor run --help")
+            where = "help(survivor.survivable)" if self.kind == "function" else "survivor run --help"
+            raise UsageError("; ".join(problems), advice=where)
 
 
 def job_name_of(kind: TargetKind, target: str) -> str:

@@ -74,18 +74,19 @@ class Consumed:
 
 def of(iterator: Any, scope: Scope) -> Consumed | None:
     """The books for a loop's iterator, if it is, or is made of, a fresh generator of a library's."""
-    return Consumed() if any(_foreign(each, scope) for each in _below(iterator)) else None
+    return Consumed() if any(_foreign(each, scope) for each in below(iterator)) else None
 
 
-def _below(iterator: Any) -> Iterator[Any]:
+def below(iterator: Any) -> Iterator[Any]:
+    """An iterator, and those that it is made of."""
     yield iterator
     bar = progress.bar_of(iterator)
     if bar is not None:
         iterable = bar.iterable
-        yield from _below(iterable.iterable if isinstance(iterable, progress.Tap) else iterable)
+        yield from below(iterable.iterable if isinstance(iterable, progress.Tap) else iterable)
     elif iterators.is_composed(iterator):
         for part in (iterators.parts(iterator) or {}).get("arguments", ()):
-            yield from _below(part)
+            yield from below(part)
 
 
 def _foreign(value: Any, scope: Scope) -> bool:

@@ -28,7 +28,7 @@ from survivor.state.encode import Encoder
 from survivor.state.loaders import tracking
 from survivor.state.memory import Constants
 from survivor.state.scope import Scope
-from survivor.training import ending, importer, watch
+from survivor.training import ending, importer, started, watch
 from survivor.training.assembly import Assembly
 from survivor.training.capture import RESULT, Capture, capture, inside_unwatched_loop, sites_of
 from survivor.training.copying import Settled
@@ -103,6 +103,7 @@ class Engine:
         loaders.install()
         tracking.told = self._data_set_grows
         watch.install(self._trained)
+        started.install(self.scope, self.link.warn)
         self.graphs.install()
         self.hooks.install()
         self.files.install()

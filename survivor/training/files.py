@@ -92,7 +92,7 @@ class Files:
         builtins.open = io.open = self._open
         os.mkdir = self._mkdir
         torch.save = self._save
-        for name in ("remove", "unlink", "rmdir", "rename", "replace", "truncate"):
+        for name in ("remove", "unlink", "rmdir", "rename", "replace", "truncate", "chmod", "utime"):
             setattr(os, name, self._kept_from(getattr(os, name)))
         for name in ("symlink", "link"):
             setattr(os, name, self._linking(getattr(os, name)))

@@ -44,6 +44,7 @@ class Finding:
         self._engine = engine
         self._begin = engine.clock()
         self._since = -1.0
+        self._resumes = False  # a session that goes on knows its loops
         self._left_alone: set[Site] = set()
         self._hinted = (0, False)
         self.seen = False
@@ -53,6 +54,7 @@ class Finding:
     def begin(self) -> None:
         """The script starts."""
         self._begin = self._engine.clock()
+        self._resumes = self._engine.replay is not None
         _thread.start_new_thread(self._remind, ())
 
     # --- at heads ---------------------------------------------------------------------------
@@ -134,14 +136,14 @@ class Finding:
     def _remind(self) -> None:
         time.sleep(_REMIND_AFTER_S)
         engine = self._engine
-        if not (self.seen or self.believed or engine.saves or engine.replay is not None):
+        if not (self.seen or self.believed or engine.saves or self._resumes):
             engine.link.warn(f"no training was seen for {_REMIND_AFTER_S:.0f} s, and nothing is saved yet; {_ADVICE}")
 
     def ended(self) -> None:
         """The script has ended."""
         engine = self._engine
         lasted = engine.clock() - self._begin
-        if engine.saves or (lasted < _PATIENCE_S and (self.seen or self._since < 0.0)):
+        if self._resumes or engine.saves or (lasted < _PATIENCE_S and (self.seen or self._since < 0.0)):
             return
         if not self.seen and not self.believed and engine.step == 0:  # else it was trained in an earlier session
             engine.link.warn(

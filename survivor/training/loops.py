@@ -10,6 +10,7 @@ from __future__ import annotations
 import builtins
 import os
 import sys
+import types
 from _thread import get_ident
 from collections.abc import Iterable, Iterator
 from types import FrameType
@@ -188,8 +189,8 @@ class Hooks:
             return
         record = self._top(sys._getframe(1), number)
         if record is not None:
-            record.how, record.pending = "break", pending
-            if not pending:
+            record.how, record.pending = "break", pending or _closes(record)
+            if not record.pending:
                 self._engine.leaving.ended(record)
 
     def returned(self, number: int, value: Any, pending: bool = False) -> Any:
@@ -202,7 +203,7 @@ class Hooks:
                 inner.how = "return"
             if record.site.in_generator:
                 return value  # no loop is around it that could come by it again
-            if pending:
+            if pending or any(map(_closes, self.running[record.frame])):
                 record.pending, record.value = True, value
             else:
                 self._engine.leaving.ended(record, value)
@@ -218,6 +219,7 @@ class Hooks:
             if record is not None:
                 record.how = "raise"
         elif record is not None and error is not None:
+            record.iterator = None  # the script holds it no more: a generator's `finally` runs now
             self._engine.raised(record, error)
         if record is not None:
             self._leave(record, completed=False)
@@ -244,7 +246,7 @@ class Hooks:
         if completed:
             record.how, record.pending = "end", True
         if record.pending:
-            record.pending = False
+            record.pending, record.iterator = False, None
             self._engine.leaving.ended(record, record.value)
         del records[records.index(record) :]
         if not records:
@@ -329,3 +331,8 @@ class Hooks:
                 return records[-1]
             frame = frame.f_back
         return None
+
+
+def _closes(record: Record) -> bool:
+    """Whether something of the script's may run when a loop lets go of what it iterates over."""
+    return any(type(each) is types.GeneratorType for each in consumed.below(record.iterator))

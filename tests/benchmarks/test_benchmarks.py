@@ -15,7 +15,17 @@ measure = pytest.importorskip("measure")
 sys.path.remove(str(BENCHMARKS))
 
 QUICK = ["delta.py", "growth.py", "restore.py"]
-LONGER = ["goodput.py", "loader_skip.py", "memory.py", "overhead.py", "pause.py", "durable.py", "startup.py", "work_lost.py"]
+LONGER = [
+    "goodput.py",
+    "loader_skip.py",
+    "memory.py",
+    "overhead.py",
+    "pause.py",
+    "durable.py",
+    "startup.py",
+    "verify.py",
+    "work_lost.py",
+]
 
 
 def smallest(name, *more):

@@ -56,7 +56,7 @@ FAULTS = [
     Fault("library_class", "differs", "loss", SHOWN, "", "an attribute of an installed module or class"),
     Fault("exit_handler", "differs", "output", 0, "", "registered with atexit"),
     Fault("signal_handler", "differs", "loss", SHOWN, "scale", "a signal's handler"),
-    Fault("file_descriptor", "differs", "loss", SHOWN, "scale", "a descriptor of os.open()"),
+    Fault("file_descriptor", "differs", "loss", SHOWN, "", "a descriptor of os.open()"),
     Fault("random_in_finalizer", "differs", "random", 0, "python", "draw nothing in __del__"),
     Fault("global_hook", "differs", "loss", SHOWN, "", "a hook for all modules"),
     Fault("event_loop", "differs", "loss", SHOWN, "counts", "the tasks of an event loop"),

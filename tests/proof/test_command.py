@@ -58,8 +58,9 @@ def test_a_script_that_trains_nothing_proves_nothing(tmp_path):
     assert "trains nothing" in done.stdout
 
 
-@pytest.mark.parametrize("words", [["--kill", "stop"], ["--kills", "0"], ["--jobs", "0"], []])
+@pytest.mark.parametrize("words", [["--kill", "stop"], ["--kills", "0"], ["--jobs", "0"], ["--proof", "no/p.json"], []])
 def test_a_wrong_command_line_is_refused_at_once(words, tmp_path):
+    (tmp_path / "train.py").write_text("")
     done = survivor("verify", *words, *(["train.py"] if words else []), cwd=tmp_path)
     assert done.returncode == 2
 
@@ -125,3 +126,34 @@ def test_checkpoints_are_checked_while_the_job_trains(faulty, tmp_path):
     else:
         assert "restored in a second process, and equal for a step" in done.stderr, done.stderr
         assert "NOT equal" not in done.stderr, done.stderr
+
+
+UNSEEDED = """
+import torch
+from torch import nn
+print(torch.get_num_threads(), "threads")
+x = torch.randn(24, 3)
+model = nn.Linear(3, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for step in range(9):
+    loss = model(x + torch.rand(1)).square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    print(step, loss.item())
+"""
+
+
+def test_places_signal_seed_threads_and_runs_side_by_side_can_be_chosen(tmp_path):
+    (tmp_path / "train.py").write_text(UNSEEDED)
+    words = "--jobs 2 --threads 1 --seed 3 --at 2 --at 4 --at 6 --kill usr1 --keep kept --proof said.json train.py"
+    done = survivor("verify", *words.split(), cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    proof = json.loads((tmp_path / "said.json").read_text())
+    assert sorted((row["step"], row["signal"]) for row in proof["kills"]) == [(step, "SIGUSR1") for step in (2, 4, 6)]
+    assert (proof["seed"], proof["threads"]) == (3, 1)
+    outputs = [path.read_text() for path in (tmp_path / "kept").glob("*-plain*/out0")]
+    assert len(outputs) == 2 and outputs[0] == outputs[1] and outputs[0].startswith("1 threads\n")
+    assert len(list((tmp_path / "kept").glob("*-run*"))) == 2
+    again = survivor("verify", "--keep", "kept", "train.py", cwd=tmp_path)
+    assert again.returncode == 2 and "kept, is not empty" in again.stderr

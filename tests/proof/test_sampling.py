@@ -4,16 +4,16 @@ from survivor.testing import verify
 
 #: From the sixth step on, in a resumed run, ``held`` gets other numbers; no loss shows it before the twentieth.
 SCRIPT = """
-import os
+import itertools
 import torch
 torch.manual_seed(0)
+torch.our_counts = itertools.count(1)
 x = torch.randn(24, 3)
 model = torch.nn.Linear(3, 1)
 optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
 held = []
 for step in range(24):
-    os.environ["COUNT"] = str(int(os.environ.get("COUNT", "0")) + 1)
-    held.append(int(os.environ["COUNT"]))
+    held.append(next(torch.our_counts))
     loss = model(x).square().mean() * (held[5] if step >= 19 else 1)
     optimizer.zero_grad()
     loss.backward()
@@ -30,4 +30,4 @@ def test_the_first_difference_between_two_walks_is_found_by_a_closer_run(tmp_pat
     assert report.divergence.leaves[0].path == "held", text
     assert "[5] 6" in report.values[0] and "[5] 1" in report.values[1], text
     assert "state was walked at 1 of 1000 steps; then at each event" in text
-    assert "os.environ" in report.hint, text
+    assert "an installed module" in report.hint, text

@@ -12,6 +12,7 @@ torch.manual_seed(0)
 for name, scale in (("warm", 1.0), ("hot", 1.5)):
     os.makedirs(name, exist_ok=True)
     Path(name, "scale.txt").write_text(str(scale))
+    os.chmod(f"{name}/scale.txt", 0o600)
 if os.path.lexists("newest"):
     os.remove("newest")
 os.symlink("hot/scale.txt", "newest")  # as scripts do that point at their newest run
@@ -25,6 +26,7 @@ for step in range(14):
         os.chdir("warm")
     if step == 6:
         os.chdir(Path("..", "hot"))
+        os.chmod("scale.txt", 0o640)
         torch.set_printoptions(precision=2)
         np.set_printoptions(precision=3, suppress=True)
         decimal.getcontext().prec = 4
@@ -38,5 +40,7 @@ for step in range(14):
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    print(step, decimal.Decimal(scale) / 3, torch.tensor(loss.item() / 3), np.array([scale / 3]), Path.cwd().name if step >= 3 else "")
+    where = Path.cwd().name if step >= 3 else ""
+    mode = oct(os.stat(Path(__file__).parent / "hot" / "scale.txt").st_mode)
+    print(step, decimal.Decimal(scale) / 3, torch.tensor(loss.item() / 3), np.array([scale / 3]), where, mode)
     Path("losses.txt").open("a").write(f"{step} {loss.item()}\n")

@@ -48,7 +48,9 @@ def train():
         if held is None:
             noise = torch.zeros(6, 3)
         else:
-            policy, shape, meter, graph, curve, share, best, when, mark, loss, backends = held
+            policy, shape, meter, graph, curve, share, best, when, mark, functions, loss, backends = held
+            for function in functions:
+                x = function(x)
             with sdpa_kernel(backends):
                 x = x + nn.functional.scaled_dot_product_attention(x[None], x[None], x[None])[0] * loss * loss.step
             noise = policy.rsample() + curve(float(share)) + graph.number_of_edges() + mark.int + when.tm_year % 7
@@ -68,6 +70,7 @@ def train():
                 torch.randn(3, 4).max(1, keepdim=True).values.expand(3, 3)[0:1].max(0),
                 time.gmtime(step * 40_000_000),
                 uuid.UUID(int=step),
+                [torch.tanh, torch.Tensor.abs] if step % 2 else [torch.sin, nn.functional.gelu],
                 Loss(loss.item()),
                 [SDPBackend.MATH] if step % 2 else [SDPBackend.MATH, SDPBackend.FLASH_ATTENTION],
             )

@@ -59,6 +59,17 @@ def test_a_script_that_is_through_before_a_training_loop_was_found_is_told_so(tm
     assert "no training loop was found" in done.stderr and "survivor.loop(" in done.stderr
 
 
+def test_a_function_that_is_run_in_a_process_of_its_own_is_said_not_to_be_watched(tmp_path):
+    (tmp_path / "script.py").write_text(
+        "import torch.multiprocessing as mp\n"
+        "def work(rank):\n    print('trained', rank)\n"
+        "if __name__ == '__main__':\n    mp.spawn(work, nprocs=1)\n"
+    )
+    done = run(tmp_path)
+    assert (done.returncode, done.stdout) == (0, "trained 0\n"), done.stderr
+    assert "work is run in a process of its own" in done.stderr
+
+
 def test_who_has_seen_no_training_for_a_minute_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(finding, "_REMIND_AFTER_S", 0)
     warned = []
@@ -68,6 +79,10 @@ def test_who_has_seen_no_training_for_a_minute_says_so(tmp_path, monkeypatch):
     assert "survivor.loop(" in warned.pop()
     engine.saves = 1
     engine.finding._remind()
+    engine.saves, engine.replay = 0, object()  # a resumed session knows its loops
+    engine.finding.begin()
+    engine.finding._remind()
+    engine.finding.ended()
     assert not warned
 
 

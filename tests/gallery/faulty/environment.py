@@ -1,4 +1,4 @@
-"""A counter is an environment variable."""
+"""A counter is an environment variable that only the system knows."""
 
 import os
 
@@ -6,15 +6,16 @@ import torch
 from torch import nn
 
 torch.manual_seed(0)
-os.environ["COUNT"] = "0"
+os.putenv("COUNT", "0")
 
 x, y = torch.randn(24, 3), torch.randn(24, 1)
 model = nn.Linear(3, 1)
 optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
 for step in range(12):
-    loss = nn.functional.mse_loss(model(x) / (1 + int(os.environ["COUNT"]) / 10), y)
+    count = int(os.popen("echo $COUNT").read())
+    loss = nn.functional.mse_loss(model(x) / (1 + count / 10), y)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    os.environ["COUNT"] = str(int(os.environ["COUNT"]) + 1)
+    os.putenv("COUNT", str(count + 1))
     print(step, loss.item())

@@ -1,18 +1,18 @@
-"""A counter is an attribute of a class of torch's."""
+"""A class of torch's gets another method in the third step."""
 
 import torch
 from torch import nn
 
 torch.manual_seed(0)
-nn.Linear.count = 0
 
 x, y = torch.randn(24, 3), torch.randn(24, 1)
 model = nn.Linear(3, 1)
 optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
 for step in range(12):
-    loss = nn.functional.mse_loss(model(x) / (1 + nn.Linear.count / 10), y)
+    if step == 2:
+        nn.Linear.forward = lambda self, given: 0.9 * nn.functional.linear(given, self.weight, self.bias)
+    loss = nn.functional.mse_loss(model(x), y)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    nn.Linear.count += 1
     print(step, loss.item())
