@@ -7,12 +7,14 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from survivor import arena
 from survivor.arena import Held, Publisher
 from survivor.checkpoint.snapshot import Snapshot
-from survivor.training import overlap
-from survivor.training.overlap import Overlap
+
+if TYPE_CHECKING:
+    from survivor.training.overlap import Overlap
 
 _BUSY_POLL_S = 0.005
 #: A copy of more than this is not the first to touch its memory, unless it must be.
@@ -73,13 +75,17 @@ class Copies:
 
         ``sealed`` is called, by the thread that trains, when all is there. Raises as `take`, and ``BusyError``.
         """
+        if not snapshot.steady:
+            return False
+        from survivor.training import overlap  # brings torch, which a child that has no tensors can do without
+
         later = set() if overlap.compiles() else {name for name in snapshot.steady if name not in self._unsteady}
         if sum(snapshot.blobs[name].data.nbytes for name in later) < _WORTH_A_THREAD_BYTES:
             return False
         self.settle()
         copy = self._publisher.begin(snapshot, later)
         steady = {name: snapshot.steady[name] for name in later}
-        self._overlap = Overlap(copy, steady, lambda: sealed(copy.held))
+        self._overlap = overlap.Overlap(copy, steady, lambda: sealed(copy.held))
         self._overlap.start()
         return True
 
