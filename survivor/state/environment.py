@@ -1,12 +1,15 @@
 """What a script changes in ``os.environ`` while it trains.
 
-Only that: what the set-up does to it is done again by the set-up, perhaps with other values on another machine.
+Only that: what the set-up does to it is done again by the set-up, perhaps with other values on another machine. What
+goes by the name of a secret is left out: a job folder is shared.
 """
 
 from __future__ import annotations
 
 import os
+import re
 
+_SECRET = re.compile("KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
 _at_start: dict[str, str] = {}
 _began = False
 
@@ -24,7 +27,7 @@ def read() -> dict[str, str | None]:
     if not _began or dict(os.environ) == _at_start:
         return {}
     names = {name for name in {*os.environ, *_at_start} if os.environ.get(name) != _at_start.get(name)}
-    return {name: os.environ.get(name) for name in sorted(names)}
+    return {name: os.environ.get(name) for name in sorted(names) if not _SECRET.search(name)}
 
 
 def write(changes: dict[str, str | None]) -> None:
