@@ -30,6 +30,7 @@ from survivor.state import (
     generators,
     holders,
     iterators,
+    parametrized,
     plumbing,
     readers,
     sets,
@@ -256,6 +257,8 @@ class Decoder(BulkDecoder):
             target = cls() if cls is types.SimpleNamespace else object.__new__(cls)
             for name, item in plumbing.new(target).items():
                 target.__dict__.setdefault(name, item)
+        elif parametrized.could_become(node[1], live):
+            parametrized.become(live, parametrized.tensors_of(self.nodes, node))
         self._values[number] = target
         self._set_attributes(target, node[2])
         if len(node) > 3:

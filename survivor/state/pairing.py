@@ -27,6 +27,7 @@ from survivor.state import (
     generators,
     holders,
     iterators,
+    parametrized,
     readers,
     rng,
     tables,
@@ -64,7 +65,8 @@ def _any_object(node: list[Any], live: Any) -> bool:
 #: Whether a live object can stand for a node, by the node's kind.
 _FITS: dict[str, Callable[[list[Any], Any], bool]] = {
     **dict.fromkeys([*SEQUENCES, "dict"], _sequence_fits),
-    **dict.fromkeys(["object", "opaque", "stateful", "exception", "plain"], _of_class),
+    **dict.fromkeys(["opaque", "stateful", "exception", "plain"], _of_class),
+    "object": lambda node, live: _of_class(node, live) or parametrized.could_become(node[1], live),
     **dict.fromkeys(["remade", "progress", "cell", "objects"], _any_object),
     "numpy_rng": lambda node, live: (
         isinstance(live, _NUMPY_RNGS) and type(live).__name__ == node[1] and rng.bits_name(live) == node[3]
