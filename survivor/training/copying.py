@@ -49,7 +49,6 @@ class Copies:
         self._gone = gone
         self._preparing = _thread.allocate_lock()
         self._overlap: Overlap | None = None
-        self._sealed: Callable[[], None] = lambda: None
         self._unsteady: set[str] = set()
         # a forked process would have a half of the copy, and no thread that ends it
         os.register_at_fork(before=self.settle)

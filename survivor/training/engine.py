@@ -46,7 +46,7 @@ from survivor.training.replay import Replay
 from survivor.training.settings import Link, Settings, Stored
 from survivor.training.sites import Site
 
-#: How much of an outer iteration's expected time its level may cost, when the user asks for 1% in all.
+#: What levels of loops that are not known to train may take in all.
 _UNKNOWN_LEVELS_S = 1.0
 _MOST_STARTS = 20
 #: A head that was found to be no safe point costs at most this share of the time until it is tried again.
@@ -225,9 +225,10 @@ class Engine:
             self._or_refuse(lambda: replay.head(record))
             record.head_at = self.clock()
             return
-        self.link.beat(self.clock())
+        now = self.clock()
+        self.link.beat(now)
         if (settled := self.link.settled()) is not None:
-            self._copied(settled)
+            self._copied(settled, now)
         self._at = record
         record.head_at_byte = record.frame.f_lasti
         site = record.site
@@ -238,12 +239,11 @@ class Engine:
             self.finding.look(record)
         if not (site.trains or site.hinted):
             if record.done == 0 and site.entries == 1 and self._unknown_levels_s < _UNKNOWN_LEVELS_S:
-                self._take_level(record, self.clock())
+                self._take_level(record, now)
             return
         self.step += 1
         self._beside_s += _SEEING_S
         self.graphs.backwards += self.finding.counts(record)
-        now = self.clock()
         if record.done:
             took = now - record.head_at
             site.body_s = took if site.body_s == 0.0 else 0.7 * site.body_s + 0.3 * took
@@ -258,9 +258,8 @@ class Engine:
         if may_be_outer and self.levels.pays_at_head(record, now):
             self._take_level(record, now, spare)
 
-    def _copied(self, settled: Settled) -> None:
+    def _copied(self, settled: Settled, now: float) -> None:
         """A copy beside the training has come to its end, and cost what was not known when it began."""
-        now = self.clock()
         if settled.torn:
             self._beside_s += settled.seconds
             self._due = min(self._due, now)
@@ -296,11 +295,11 @@ class Engine:
                 "training runs outside of every loop that survivor watches: no checkpoint can be made there; "
                 "mark the loop with survivor.loop(…) if it is in an installed package"
             )
-        chain = self.hooks.chain(frame)
         if not self.finding.seen:
-            self.finding.trained(chain)
+            self.finding.trained(self.hooks.chain(frame))
         if innermost is None or innermost.trained or self.hooks.off:
             return
+        chain = self.hooks.chain(frame)
         for record in chain:
             record.trained = True
             record.site.trains = True

@@ -284,9 +284,7 @@ class Files:
                 self._follow(path, args[0])
             return result
 
-        guarded.__name__ = original.__name__
-        guarded.__wrapped__ = original  # type: ignore[attr-defined]
-        return guarded
+        return _in_place_of(original, guarded)
 
     def _linking(self, original: Any) -> Any:
         """A link that a script makes anew in its set-up: what stands there was not removed either."""
@@ -296,9 +294,7 @@ class Files:
             if minded is None or not self._is_shadowed(minded) or not (self._inside or os.path.lexists(minded)):
                 original(source, path, *args, **kwargs)
 
-        guarded.__name__ = original.__name__
-        guarded.__wrapped__ = original  # type: ignore[attr-defined]
-        return guarded
+        return _in_place_of(original, guarded)
 
     def _follow(self, old: Any, new: Any) -> None:
         """A file that was written has another name now, as where it was written beside and then put in place."""
@@ -328,3 +324,9 @@ class Files:
 def reference_to(file: Any) -> weakref.ref[Any]:
     """A weak reference: watching a file must not keep it open."""
     return weakref.ref(file)
+
+
+def _in_place_of(original: Any, guarded: Any) -> Any:
+    guarded.__name__ = original.__name__
+    guarded.__wrapped__ = original
+    return guarded

@@ -32,21 +32,17 @@ def freeze(level: Level, spare: Level | None = None) -> Level:
 
 
 class Levels:
-    """Knows what a level costs, and where it pays.
-
-    Attributes:
-        capture_s: what reading the state took lately.
-    """
+    """Knows what a level costs, and where it pays."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._clock = clock
-        self.capture_s = 0.0
+        self._capture_s = 0.0
         self._copy_s = 0.0
 
     def captured(self, seconds: float) -> None:
         """Reading the state took so long."""
-        self.capture_s = max(seconds, 0.7 * self.capture_s)
+        self._capture_s = max(seconds, 0.7 * self._capture_s)
 
     def copied(self, level: Level, spare: Level | None = None) -> Level:
         """A copy of a level, see `freeze`."""
@@ -71,4 +67,4 @@ class Levels:
         return self._settings.every_s == 0 or self._is_small(lasted_s)
 
     def _is_small(self, time_s: float) -> bool:
-        return self.capture_s + self._copy_s <= self._settings.overhead * time_s
+        return self._capture_s + self._copy_s <= self._settings.overhead * time_s
