@@ -9,7 +9,6 @@ past the page cache, before and after.
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import tempfile
@@ -18,7 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from jobs import MB, Job, raw_write_s
+from jobs import MB, Job, raw_write_s, synced
 from measure import Result, Table, median, options, publish, ratios, seconds, spread, turns
 
 
@@ -46,19 +45,16 @@ def others(folder: Path, size_bytes: int) -> dict[str, Callable[[], None]]:
 
     state = {"weights": torch.randn(size_bytes // 4)}
 
-    def synced(save: Callable[[Path], object], name: str) -> None:
+    def durable(save: Callable[[Path], object], name: str) -> None:
         path = folder / name
         save(path)
-        for each in [*path.rglob("*"), path] if path.is_dir() else [path]:
-            file = os.open(each, os.O_RDONLY)
-            os.fsync(file)
-            os.close(file)
+        synced(path)
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     return {
-        "torch.save + fsync": lambda: synced(lambda path: torch.save(state, path), "torch"),
-        "safetensors + fsync": lambda: synced(lambda path: save_file(state, path), "safe"),
-        "DCP save + fsync": lambda: synced(lambda path: dcp.save(state, checkpoint_id=path, no_dist=True), "dcp"),
+        "torch.save + fsync": lambda: durable(lambda path: torch.save(state, path), "torch"),
+        "safetensors + fsync": lambda: durable(lambda path: save_file(state, path), "safe"),
+        "DCP save + fsync": lambda: durable(lambda path: dcp.save(state, checkpoint_id=path, no_dist=True), "dcp"),
     }
 
 

@@ -119,6 +119,14 @@ def raw_write_s(folder: Path, size_bytes: int) -> float:
     return took
 
 
+def synced(path: Path) -> None:
+    """Bring a file that was written, or all of a folder, to the disk."""
+    for each in [*path.rglob("*"), path]:
+        file = os.open(each, os.O_RDONLY)
+        os.fsync(file)
+        os.close(file)
+
+
 def copy_s(size_bytes: int) -> float:
     """Seconds that a warm copy of so many bytes takes."""
     import numpy as np

@@ -9,7 +9,6 @@ than the usual ones: the one that begins with the snapshot, and the next, since 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 import warnings
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from delta import moonclip_saver
-from jobs import MB, Job, copy_s
+from jobs import MB, Job, copy_s, synced
 from measure import Result, Table, has, median, options, publish, ratios, seconds, spread, turns
 
 STEP_S = 0.2
@@ -57,9 +56,7 @@ def peers(folder: Path, size_bytes: int) -> dict[str, Callable[[], float]]:
 
     def durable(save: Callable[[], None]) -> None:
         save()
-        file = os.open(path, os.O_RDONLY)
-        os.fsync(file)
-        os.close(file)
+        synced(path)
 
     def asynchronous() -> float:
         nonlocal count

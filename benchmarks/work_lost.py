@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jobs import MB, Job
+from jobs import MB, Job, synced
 from measure import Result, Table, median, options, publish, seconds, spread
 
 OVERHEAD = 0.01
@@ -64,8 +64,7 @@ def saves(folder: Path, size_bytes: int, rounds: int) -> dict[str, list[float]]:
 
     def durable(save: Callable[[], object]) -> None:
         save()
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+        synced(path)
 
     def save_dcp() -> Any:
         return dcp.save(state, checkpoint_id=folder / f"dcp{next(number)}", no_dist=True)

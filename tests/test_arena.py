@@ -88,6 +88,20 @@ def in_child(body):
     return pid
 
 
+def reading(slots):
+    """A process that holds the newest slot, until it is killed."""
+    ready = os.pipe()
+
+    def hold():
+        with Reader(slots).open_newest():
+            os.write(ready[1], b".")
+            signal.pause()
+
+    pid = in_child(hold)
+    os.read(ready[0], 1)
+    return pid
+
+
 def test_a_publisher_that_is_killed_at_any_moment_leaves_a_whole_snapshot(slots):
     """Dozens of kills in the middle of copies; the newest number that was told is never lost."""
     chance = random.Random(4)
@@ -139,15 +153,7 @@ def test_a_slot_that_is_being_read_is_left_alone(slots):
 
 def test_a_reader_that_is_killed_lets_go(slots):
     Publisher(slots).publish(snapshot(1))
-    ready = os.pipe()
-
-    def hold():
-        with Reader(slots).open_newest():
-            os.write(ready[1], b".")
-            signal.pause()
-
-    pid = in_child(hold)
-    os.read(ready[0], 1)
+    pid = reading(slots)
     publisher = Publisher(slots)
     assert [publisher.publish(snapshot(n), urgent=True).seq for n in (2, 3, 4)] == [2, 3, 4]
     os.kill(pid, signal.SIGKILL)
@@ -160,15 +166,7 @@ def test_a_third_slot_is_made_only_for_a_slow_store_or_a_snapshot_that_cannot_wa
     publisher = Publisher(slots)
     for number in (1, 2):
         publisher.publish(snapshot(number))
-    ready = os.pipe()
-
-    def hold():
-        with Reader(slots).open_newest():
-            os.write(ready[1], b".")
-            signal.pause()
-
-    pid = in_child(hold)
-    os.read(ready[0], 1)
+    pid = reading(slots)
     publisher.publish(snapshot(3))
     sizes = [os.fstat(fd).st_size for fd in slots]
     with pytest.raises(BusyError):
@@ -210,15 +208,7 @@ def test_with_memory_for_two_slots_a_slow_reader_keeps_the_child_waiting_and_los
     for number in (1, 2):
         publisher.publish(snapshot(number))
     memory_of(monkeypatch, 0)
-    ready = os.pipe()
-
-    def hold():
-        with Reader(slots).open_newest():
-            os.write(ready[1], b".")
-            signal.pause()
-
-    pid = in_child(hold)
-    os.read(ready[0], 1)
+    pid = reading(slots)
     publisher.publish(snapshot(3))
     with pytest.raises(BusyError):
         publisher.publish(snapshot(4))
