@@ -228,8 +228,9 @@ class Publisher:
             if slot is not newest_slot:
                 group = unused if not slot.capacity_bytes else free if slot.invalidate() else busy
                 group.append(slot)
-        self._busy_since = min(self._busy_since, time.monotonic()) if busy else math.inf
-        third = urgent or need <= _SMALL_BYTES or time.monotonic() - self._busy_since >= _SLOW_STORE_S
+        now = time.monotonic()
+        self._busy_since = min(self._busy_since, now) if busy else math.inf
+        third = urgent or need <= _SMALL_BYTES or now - self._busy_since >= _SLOW_STORE_S
         if busy and not free and not third:
             raise BusyError
         free.sort(key=lambda slot: slot.capacity_bytes < need)

@@ -31,8 +31,9 @@ class Frozen(bytearray):
 def mark_of(data: memoryview) -> object | None:
     """What tells unchangeable bytes from all others, if these are such; whole ones only."""
     owner = data.obj
-    whole = isinstance(owner, bytes | Frozen) and len(owner) == data.nbytes
-    return None if not whole else owner.mark if isinstance(owner, Frozen) else owner
+    if not isinstance(owner, bytes | Frozen) or len(owner) != data.nbytes:
+        return None
+    return owner.mark if isinstance(owner, Frozen) else owner
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,7 +74,7 @@ def _zone_name(zone: Any) -> str | None:
     return getattr(zone, "key", None) or ("UTC" if zone is datetime.timezone.utc else None)
 
 
-def rebuild(kind: str, values: dict[str, Any]) -> Any:  # one return a kind
+def rebuild(kind: str, values: dict[str, Any]) -> Any:
     """The object that such parts stand for."""
     if kind == "Match":
         return _match(values)
