@@ -33,6 +33,7 @@ from survivor.state import (
     parametrized,
     plumbing,
     readers,
+    remade,
     sets,
     tables,
 )
@@ -55,6 +56,7 @@ class Decoder(BulkDecoder):
         self.missing: list[int] = []
         self.lost: collections.Counter[str] = collections.Counter()  # what containers held and can't hold again
         self.reordered: list[int] = []  # sets that iterate in another order than they did
+        self.changed: list[int] = []  # what is left to the set-up, and is not what it was
         self.driven = False  # something was run to put it back: what that touched must be restored again
         self._values: dict[int, Any] = {}
 
@@ -356,10 +358,18 @@ class Decoder(BulkDecoder):
         self.missing.append(number)
         return MISSING
 
-    def _make_remade(self, number: int, node: list[Any], live: Any) -> Any:
+    def _make_opaque(self, number: int, node: list[Any], live: Any) -> Any:
         return live if live is not MISSING else self._absent(number)
 
-    _make_opaque = _make_remade
+    def _make_remade(self, number: int, node: list[Any], live: Any) -> Any:
+        marked = len(node) > 2
+        if live is MISSING:
+            if marked and node[2] is not None:
+                self.changed.append(number)
+            return self._absent(number)
+        if marked and (type(live).__name__ != node[1] or remade.mark(live, self.scope) != node[2]):
+            self.changed.append(number)
+        return live
 
     def _make_progress(self, number: int, node: list[Any], live: Any) -> Any:
         if live is MISSING:

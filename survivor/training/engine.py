@@ -343,8 +343,10 @@ class Engine:
                 return None
             if self.finding.refused(taken, record.site):
                 return None
+            changed = record.seen.changed(taken.left, self.scope)
             if record.site.trains or record.site.hinted:
                 self.plan.check(taken.opaque, record.site)
+                self.plan.check_left(changed, record.site)
         except NotResumableError as error:
             return self.link.refuse(error)  # type: ignore[no-any-return]
         except Exception as error:
