@@ -367,7 +367,7 @@ class Decoder(BulkDecoder):
             if marked and node[2] is not None:
                 self.changed.append(number)
             return self._absent(number)
-        if marked and (type(live).__name__ != node[1] or remade.mark(live, self.scope) != node[2]):
+        if marked and remade.mark(live, self.scope) != node[2]:
             self.changed.append(number)
         return live
 

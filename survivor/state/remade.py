@@ -154,28 +154,28 @@ class Seen:
     """
 
     def __init__(self) -> None:
-        self._marks: dict[str, tuple[str, str | None]] = {}
-        self._known: dict[int, Any] = {}  # held, so that no other object gets their id
+        self._marks: dict[str, str | None] = {}
+        self._classes: dict[int, type] = {}  # held, so that nothing else gets their id
+        self._objects: dict[int, Any] = {}
         self._first = True
 
     def changed(self, left: list[tuple[str, Any]], scope: Scope) -> list[tuple[str, Any]]:
         """Those of the objects and classes (path, object) that are not what they were at this loop's safe points."""
         classes = [(path, value) for path, value in left if isinstance(value, type)]
         objects = [(path, value) for path, value in left if not isinstance(value, type)]
-        marks = {path: (type(value).__name__, here(value, scope)) for path, value in objects}
-        found = [] if self._first else [each for each in classes if id(each[1]) not in self._known]
+        marks = {path: here(value, scope) for path, value in objects}
+        found = [] if self._first else [each for each in classes if id(each[1]) not in self._classes]
         found += [] if self._first else [each for each in objects if self._differs(*each, marks[each[0]])]
-        self._known |= {id(value): value for _, value in classes}
-        self._known |= {id(value): value for path, value in objects if marks[path][1] not in (None, "closed")}
+        self._classes |= {id(value): value for _, value in classes}
+        self._objects = {id(value): value for path, value in objects if marks[path] not in (None, "closed")}
         self._marks, self._first = marks, False
         return found
 
-    def _differs(self, path: str, value: Any, now: tuple[str, str | None]) -> bool:
-        was = self._marks.get(path)
-        if was is not None or now[1] is None:
-            return was is not None and was != now and now[1] != "closed"
+    def _differs(self, path: str, value: Any, now: str | None) -> bool:
+        if now in (None, "closed") or path in self._marks:
+            return now != "closed" and self._marks.get(path) != now
         # it stands in a new place: known by another one before, or made since; a file that is written tells by itself
-        return id(value) not in self._known and not isinstance(value, io.IOBase)
+        return id(value) not in self._objects and not isinstance(value, io.IOBase)
 
 
 def running_threads(scope: Scope, known: list[Any], ignore: frozenset[str]) -> list[tuple[str, Any]]:
