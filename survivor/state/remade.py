@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -42,6 +44,8 @@ def is_hidden(value: Any) -> bool:
         return any(word in kind.__name__ for word in _CV2_STATE)
     if root == "pyarrow":
         return any(word in kind.__name__ for word in _STREAMS)
+    if root == "asyncio":
+        return kind.__name__.endswith("Queue") and not value.empty()
     # rows that were asked for, and perhaps not yet taken
     return root == "sqlite3" and kind.__name__ == "Cursor" and value.description is not None
 
@@ -86,7 +90,9 @@ def _file(value: Any) -> str | None:
 def _database(value: Any) -> str | None:
     if type(value).__name__ != "Connection":
         return None
-    return " ".join(f"{name}={path}" for _, name, path in value.execute("PRAGMA database_list"))
+    # of one in memory SQLite gives no path, or, once it was filled from bytes, a name that is none
+    files = [(name, path) for _, name, path in value.execute("PRAGMA database_list") if os.path.isabs(path)]
+    return " ".join(f"{name}={path}" for name, path in files) or "in memory"
 
 
 def _arrow(value: Any) -> str:
@@ -133,6 +139,7 @@ _MARKS: dict[str, Callable[[Any], str | None]] = {
     "tokenizers": _tokenizer,
     "sentencepiece": lambda value: str(value.get_piece_size()),
     "PIL": _image,
+    "asyncio": lambda value: str(value._value) if hasattr(value, "_value") else None,
     "cv2": lambda value: "" if type(value).__module__ == "cv2" else None,
     "h5py": lambda value: f"{value.file.filename} {value.name}" if value else "closed",
     "lmdb": lambda value: value.path() if hasattr(value, "path") else None,
@@ -178,16 +185,29 @@ class Seen:
         return id(value) not in self._objects and not isinstance(value, io.IOBase)
 
 
-def running_threads(scope: Scope, known: list[Any], ignore: frozenset[str]) -> list[tuple[str, Any]]:
-    """Threads at work in the user's code that are not among the ``known`` objects; path and thread.
+def others_at_work(scope: Scope, known: list[Any], ignore: frozenset[str]) -> list[tuple[str, Any]]:
+    """Threads and asyncio's tasks at work in the user's code, beside this one and the ``known`` objects, by a name.
 
     A thread that no variable holds goes on all the same. ``ignore`` holds names of threads, or of their functions.
     """
     ids = {id(value) for value in known}
-    found = []
+    found: list[tuple[str, Any]] = [each for each in _tasks(ignore) if id(each[1]) not in ids]
     for thread in threading.enumerate():
         function = getattr(getattr(thread, "_target", None), "__name__", "")
         if id(thread) in ids or {thread.name, function} & ignore or not is_at_work(thread, scope):
             continue
-        found.append((f"thread {function or thread.name!r}", thread))
+        found.append((f"thread {function or thread.name}", thread))
     return found
+
+
+def _tasks(ignore: frozenset[str]) -> list[tuple[str, Any]]:
+    """The tasks that wait while the running one trains: where they stand is not known."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return []
+    try:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+    except RuntimeError:  # no event loop runs
+        return []
+    named = [(getattr(task.get_coro(), "__name__", task.get_name()), task) for task in others]
+    return [(f"task {name}", task) for name, task in sorted(named, key=lambda each: each[0]) if name not in ignore]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -54,12 +55,19 @@ def _view_parts(value: memoryview) -> dict[str, Any] | None:
 def _database_parts(value: Any) -> dict[str, Any] | None:
     """The pages of a database that is in memory only; of others the file has it all."""
     try:
-        attached = [(name, path) for _, name, path in value.execute("PRAGMA database_list")]
+        attached = [(name, os.path.isabs(path)) for _, name, path in value.execute("PRAGMA database_list")]
     except Exception:  # it is closed, or of another thread
         return None
-    if attached != [("main", "")] or not hasattr(value, "serialize"):  # from Python 3.11 on
+    if attached != [("main", False)] or not hasattr(value, "serialize"):  # from Python 3.11 on
         return None
-    return {"pages": np.frombuffer(value.serialize(), np.uint8), "open": value.in_transaction}
+    return {"pages": np.frombuffer(_pages(value), np.uint8), "open": value.in_transaction}
+
+
+def _pages(database: Any) -> bytes:
+    try:
+        return bytes(database.serialize())
+    except Exception:  # there is nothing in it
+        return b""
 
 
 def rebuild(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any:
@@ -71,12 +79,21 @@ def rebuild(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any:
     if live is missing:
         return missing
     pages = values["pages"].tobytes()
-    if live.serialize() != pages:
+    if _pages(live) != pages:
         live.rollback()
-        live.deserialize(pages)
+        _copy(pages, live)
         if values["open"]:
             live.execute("BEGIN")
     return live
+
+
+def _copy(pages: bytes, live: Any) -> None:
+    """Fill a database; not by its own ``deserialize``, after which ``serialize`` leaves out what is not committed."""
+    source = sys.modules["sqlite3"].connect(":memory:")
+    if pages:
+        source.deserialize(pages)
+    source.backup(live)
+    source.close()
 
 
 def _view(values: dict[str, Any], live: Any, missing: Any) -> Any:

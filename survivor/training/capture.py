@@ -33,7 +33,7 @@ import torch
 
 from survivor.state import flags, rng
 from survivor.state.encode import Encoder
-from survivor.state.remade import running_threads
+from survivor.state.remade import others_at_work
 from survivor.state.scope import Scope
 from survivor.training import frames as frame_access
 from survivor.training.liveness import dead_names, live_variables
@@ -103,11 +103,11 @@ def capture(
     document["foreign"] = encoder.ref(scope.foreign.read(scope.modules), -1, "")
     document["nodes"] = encoder.nodes
     blobs = encoder.finish()
-    threads = running_threads(scope, [*encoder.opaque.values(), *encoder.left.values()], encoder.ignore)
+    others = others_at_work(scope, [*encoder.opaque.values(), *encoder.left.values()], encoder.ignore)
     return Capture(
         level=Level(document, blobs, steady=encoder.steady),
         graph=[(_general(encoder.path(number)), tensor) for number, tensor in encoder.graph_tensors],
-        opaque=[*((encoder.path(number), value) for number, value in encoder.opaque.items()), *threads],
+        opaque=[*((encoder.path(number), value) for number, value in encoder.opaque.items()), *others],
         left=[(encoder.path(n), value) for n, value in (*encoder.left.items(), *encoder.nameless.items())],
         keep=encoder,
     )
