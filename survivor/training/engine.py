@@ -312,8 +312,8 @@ class Engine:
             where = unwatched.place(frame, self.scope.files)
             self.link.warn(
                 f"training runs outside of every loop that survivor watches ({where}): no checkpoint can be made "
-                "there, so after a kill that part begins again; a for loop is watched, and survivor.loop(…) marks one in "
-                "an installed package"
+                "there, so after a kill that part begins again; a for loop is watched, and survivor.loop(…) marks one "
+                "in an installed package"
             )
 
     def _save_start(self) -> None:
