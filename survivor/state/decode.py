@@ -364,7 +364,7 @@ class Decoder(BulkDecoder):
     def _make_remade(self, number: int, node: list[Any], live: Any) -> Any:
         marked = len(node) > 2
         if live is MISSING:
-            if marked and node[2] is not None:
+            if marked and not remade.may_be_late(node[2]):
                 self.changed.append(number)
             return self._absent(number)
         if marked and remade.mark(live, self.scope) != node[2]:

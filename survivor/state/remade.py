@@ -34,6 +34,9 @@ _CV2_STATE = ("VideoCapture", "BackgroundSubtractor", "KalmanFilter", "Tracker",
 #: Positions in what a library streams, which can't be read.
 _STREAMS = ("RecordBatchReader", "StreamReader", "BatchStream", "Scanner")
 _STANDARD_FDS = 2
+#: Begins the mark of what a script may make when it first needs it: an opened file of HDF5, a context.
+LAZY = "~"
+_IN_MEMORY = "in memory"
 
 
 def is_hidden(value: Any) -> bool:
@@ -60,7 +63,16 @@ def mark(value: Any, scope: Scope) -> str | None:
         told = read(value) if read is not None else None
     except Exception:  # it is closed, or of another version of the library
         told = ""
-    return None if told is None else f"{kind.__qualname__} {told}".rstrip()
+    if told is None:
+        return None
+    # these are worth what is in them; others are opened when they are first used, in a resumed run again
+    is_data = kind.__module__.partition(".")[0] == "pyarrow" or told == _IN_MEMORY
+    return f"{'' if is_data else LAZY}{kind.__qualname__} {told}".rstrip()
+
+
+def may_be_late(known: str | None) -> bool:
+    """Whether nothing is lost where an object with this mark stood and the set-up has none."""
+    return known is None or known.startswith(LAZY)
 
 
 def here(value: Any, scope: Scope) -> str | None:
@@ -92,7 +104,7 @@ def _database(value: Any) -> str | None:
         return None
     # of one in memory SQLite gives no path, or, once it was filled from bytes, a name that is none
     files = [(name, path) for _, name, path in value.execute("PRAGMA database_list") if os.path.isabs(path)]
-    return " ".join(f"{name}={path}" for name, path in files) or "in memory"
+    return " ".join(f"{name}={path}" for name, path in files) or _IN_MEMORY
 
 
 def _arrow(value: Any) -> str:
@@ -181,8 +193,8 @@ class Seen:
     def _differs(self, path: str, value: Any, now: str | None) -> bool:
         if now in (None, "closed") or path in self._marks:
             return now != "closed" and self._marks.get(path) != now
-        # it stands in a new place: known by another one before, or made since; a file that is written tells by itself
-        return id(value) not in self._objects and not isinstance(value, io.IOBase)
+        # it stands in a new place: known by another one before, or made since
+        return not may_be_late(now) and id(value) not in self._objects and not isinstance(value, io.IOBase)
 
 
 def others_at_work(scope: Scope, known: list[Any], ignore: frozenset[str]) -> list[tuple[str, Any]]:
