@@ -265,9 +265,19 @@ class Decoder(BulkDecoder):
         self._set_attributes(target, node[2])
         if len(node) > 3:
             target.load_state_dict(self.value(node[3]))
+        if live is MISSING:
+            self._leave_unopened(target, node[2])
         if live is MISSING and isinstance(target, torch.optim.Optimizer):
             target._patch_step_function()
         return target
+
+    def _leave_unopened(self, target: Any, pairs: list[Any]) -> None:
+        """What an object that is made anew had opened when it first needed it: it has yet to."""
+        for name, reference in pairs:
+            node = self.nodes[self._number(reference)] if isinstance(reference, list) else []
+            late = len(node) > 2 and node[0] == "remade" and str(node[2]).startswith(remade.LAZY)
+            if late and self.value(reference) is MISSING and hasattr(target, "__dict__"):
+                target.__dict__.setdefault(name, None)
 
     def _make_class(self, number: int, node: list[Any], live: Any) -> Any:
         target = live if live is not MISSING else find_class(node[1])

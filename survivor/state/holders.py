@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import contextvars
+import logging
 import queue
 import struct
 import sys
@@ -22,7 +23,9 @@ from survivor.state import immutables, windows
 
 _QUEUES: tuple[type, ...] = (queue.Queue, queue.LifoQueue, queue.PriorityQueue)
 _FLAGS = (threading.Event, threading.Semaphore, threading.BoundedSemaphore)
-_OTHERS = (array.array, struct.Struct, threading.local, contextvars.ContextVar, *_FLAGS)
+_LOCKS = (type(threading.Lock()), type(threading.RLock()))
+_LOGGERS = (logging.Logger, logging.RootLogger)
+_OTHERS = (array.array, struct.Struct, threading.local, contextvars.ContextVar, *_FLAGS, *_LOCKS, *_LOGGERS)
 _PLAIN = (int, float, bool, str, list, dict, tuple, type(None))
 #: Attributes of a scripted module that belong to its machinery.
 _NOTHING: Any = object()
@@ -78,6 +81,10 @@ def _standard_parts(value: Any) -> dict[str, Any]:  # noqa: PLR0911  # one retur
         return {"typecode": value.typecode, "bytes": value.tobytes()}
     if isinstance(value, struct.Struct):
         return {"format": value.format}
+    if isinstance(value, _LOCKS):
+        return {}  # nobody else runs at a safe point
+    if isinstance(value, _LOGGERS):
+        return {"name": value.name, "level": value.level, "disabled": value.disabled, "propagate": value.propagate}
     if isinstance(value, threading.Event):
         return {"set": value.is_set()}
     if isinstance(value, threading.Semaphore):
@@ -116,7 +123,7 @@ def rebuild(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any:
     return _rebuild(kind, values, live, missing)
 
 
-def _rebuild(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any:  # noqa: PLR0911  # the same
+def _rebuild(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any:  # noqa: PLR0911, PLR0912  # the same
     if kind == "Struct":
         return live if live is not missing and live.format == values["format"] else struct.Struct(values["format"])
     if kind == "array":
@@ -134,6 +141,11 @@ def _rebuild(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any:
         return target
     if kind == "image":
         return _image(values, live)
+    locks = {each.__name__: made for each, made in zip(_LOCKS, (threading.Lock, threading.RLock), strict=True)}
+    if kind in locks:
+        return locks[kind]() if live is missing else live
+    if kind in [each.__name__ for each in _LOGGERS]:
+        return _logger(kind, values, live, missing)
     if kind in [each.__name__ for each in _FLAGS]:
         return _flag(kind, values, live, missing)
     if kind == "_local":
@@ -154,6 +166,14 @@ def _rebuild(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any:
         else:
             held[:] = values["items"]
     return live  # a compiled module was filled through the module in it
+
+
+def _logger(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any:
+    root = kind == logging.RootLogger.__name__
+    target = logging.getLogger(None if root else values["name"]) if live is missing else live
+    target.setLevel(values["level"])
+    target.disabled, target.propagate = values["disabled"], values["propagate"]
+    return target
 
 
 def _flag(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any:
