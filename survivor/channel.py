@@ -238,11 +238,6 @@ class Write(Message):
     output_fd: int = -1
     grace_s: float = 30.0
 
-    @property
-    def fds(self) -> tuple[int, ...]:
-        """What is handed on to a writer."""
-        return self.arena if self.output_fd < 0 else (*self.arena, self.output_fd)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Guard(Message):
