@@ -267,9 +267,17 @@ class Encoder(BulkEncoder):
         return ["bytearray", atoms.encode_atom(bytes(value))]
 
     def _enum(self, value: Any, number: int) -> Any:
-        """``["enum", class, name]``; a combination of flags has its number in the place of a name."""
-        combined = isinstance(value, enum.Flag) and value.name not in type(value).__members__
-        return ["enum", classes.enum_name(type(value)), value.value if combined else value.name]
+        """``["enum", class, name]``; a combination of flags has its number in the place of a name.
+
+        A member of a user's class with attributes of its own has them behind its name.
+        """
+        kind = type(value)
+        combined = isinstance(value, enum.Flag) and value.name not in kind.__members__
+        node = ["enum", classes.enum_name(kind), value.value if combined else value.name]
+        if not combined and issubclass(kind, enum.Enum) and self.scope.owns_class(kind):
+            own = classes.attributes_of_member(value)
+            node += [self._attributes(own, number)] if own else []
+        return node
 
     def _plain_like(self, value: Any, number: int) -> Any:
         """``["plain", class, value, attributes]``: a number or string of a class of its own."""
