@@ -243,6 +243,8 @@ class _Scan:
         for function in node.body:
             if isinstance(function, ast.FunctionDef) and function.name == "__del__":
                 yield "finalizer", function
+        if any(_last(base).endswith("Handler") for base in node.bases):
+            yield "log-handler", node
         if not any("Dataset" in ast.unparse(base) for base in node.bases):
             return
         for function in node.body:

@@ -11,6 +11,7 @@ objects set from outside are lost).
 
 from __future__ import annotations
 
+import builtins
 import collections
 import enum
 import random
@@ -309,6 +310,8 @@ class Encoder(BulkEncoder):
 
     def _dict(self, value: dict[Any, Any], number: int) -> Any:
         """``["dict", class or null, [[key, value], …], attributes, default_factory, is its own __dict__]``."""
+        if value is vars(builtins):  # in a namespace that exec() was given
+            return self._remade(value, number)
         own = None if type(value) is dict else class_name(type(value))
         base: Any = collections.OrderedDict if isinstance(value, collections.OrderedDict) else dict
         items = list(base.items(value))  # a subclass may have changed what its own methods give

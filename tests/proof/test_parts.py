@@ -133,6 +133,7 @@ LINES = {
     "nn.modules.module.register_module_forward_hook(f)": "global-hook",
     "loop = asyncio.new_event_loop()": "event-loop",
     "log = logging.handlers.MemoryHandler(9)": "log-handler",
+    "class Count(logging.Handler): pass": "log-handler",
     "for i in range(3): signal.signal(signal.SIGUSR2, f)": "signal-handler",
     "fd = os.open('a', os.O_RDONLY)": "descriptor",
     "class A:\n    def __del__(self): pass": "finalizer",
