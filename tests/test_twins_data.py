@@ -13,6 +13,7 @@ TWINS = [
     *twins("loader_zoo.py", redone=4, fast="S3, S13 TERM, S30, S46", slow="S1, S5, S11, S12, S15, S18, S21, S22, S42, S43, S50"),
     *twins("workers_memory.py", fast="S3, S8 TERM", slow="S1, S5, S6, S11, S15",
            broken="what a loader worker caches by itself is not carried"),
+    *twins("stateful_loader.py", fast="S4, S9 TERM, S21", slow="S1, S6, S7, S12, S13, S18, S22"),
     *twins("workers_persistent.py", fast="S3, S8 TERM, S20", slow="S1, S5, S6, S11, S15, S16, S21, S22, S27"),
 ]
 

@@ -23,6 +23,8 @@ TWINS = [
     *twins("generator_training.py", fast="S4, S9 TERM, S16", slow="S1, S5, S6, S10, S11, S21"),
     *twins("halving.py", fast="S5, S14, S30 TERM", slow="S1, S3, S4, S12, S13, S24, S25, S36"),
     *twins("own_iterators.py", fast="S4, S14, S27 TERM, S33", slow="S1, S6, S7, S18, S19, S24, S30, S31, S35"),
+    *twins("comprehended.py", fast="S9, S22 TERM, S41", slow="S1, S3, S6, S10, S13, S15, S28, S34, S36, S40, S44"),
+    *twins("coroutines.py", fast="S6, S11 TERM", slow="S1, S3, S4, S8, S9, S14"),
     *twins("maml.py", fast="B8, S5 TERM, S14", slow="B1, B2, S1, B16, S8, S9, S11, S20"),
 ]
 

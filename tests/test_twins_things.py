@@ -21,6 +21,8 @@ TWINS = [
     *twins("delegating.py", fast="S6, S18 TERM", slow="S1, S5, S13, S14, S20, S21, S28"),
     *twins("changing_settings.py", fast="S5, S11 TERM", slow="S1, S3, S4, S6, S7, S9, S10, S12 TERM"),
     *twins("named_constants.py", fast="S6, S10 TERM", slow="S1, S3, S5, S7, S11, S13 TERM"),
+    *twins("memory_windows.py", fast="S4, S9 TERM", slow="S1, S2, S6, S7, S11, S13"),
+    *twins("loggers_and_locks.py", fast="S4, S8 TERM", slow="S1, S5, S6, S7, S10"),
     *twins("project_folder", fast="S4, S9 TERM", slow="S1, S7, S8, S14, S20"),
 ]
 
@@ -32,7 +34,12 @@ def test_a_killed_run_equals_the_plain_one(case):
 
 @pytest.mark.parametrize(
     "script, named",
-    [("other_processes.py", "ours (multiprocessing.connection.Connection, made at other_processes.py:"), ("fetches_ahead.py", "__main__.Ahead")],
+    [
+        ("other_processes.py", "ours (multiprocessing.connection.Connection, made at other_processes.py:"),
+        ("fetches_ahead.py", "__main__.Ahead"),
+        ("thread_unheld.py", "thread draw (threading.Thread"),
+        ("tasks_beside.py", "task ticks (_asyncio.Task"),
+    ],
 )
 def test_what_has_a_life_of_its_own_is_named_before_training_goes_on(script, named):
     place = Place(script)
@@ -43,3 +50,30 @@ def test_what_has_a_life_of_its_own_is_named_before_training_goes_on(script, nam
         assert sum(event.kind in "SB" for event in session.trace.events) <= 2
     finally:
         place.remove()
+
+
+@pytest.mark.parametrize(
+    "what, named",
+    [
+        ("context", "context (torch.amp.autocast_mode.autocast, made at exchanges.py:"),
+        ("database", "database (sqlite3.Connection, made at exchanges.py:"),
+        ("memory", "held (sqlite3.Connection, made at exchanges.py:"),
+        ("rows", "rows (sqlite3.Cursor, made at exchanges.py:"),
+        ("file", "log (_io.TextIOWrapper, made at exchanges.py:"),
+        ("class", "held (of a class that is made while training: class_of_its_own.<locals>.Local)"),
+        ("type", "held (of a class that is made while training: Made)"),
+    ],
+)
+def test_what_training_exchanges_and_a_rerun_would_make_as_it_was_is_named_at_the_first_safe_point_after_it(what, named):
+    place = Place("exchanges.py", (what,))
+    try:
+        session = place.survive()
+        assert session.code == 5
+        assert named in session.err
+        assert sum(event.kind == "S" for event in session.trace.events) <= 3
+    finally:
+        place.remove()
+
+
+def test_what_is_left_to_the_setup_and_stays_as_it_was_is_no_reason_to_stop():
+    check(("exchanges.py", ("S4 TERM",), {"args": ("nothing",)}))

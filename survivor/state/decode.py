@@ -33,6 +33,7 @@ from survivor.state import (
     parametrized,
     plumbing,
     readers,
+    remade,
     sets,
     tables,
 )
@@ -55,6 +56,7 @@ class Decoder(BulkDecoder):
         self.missing: list[int] = []
         self.lost: collections.Counter[str] = collections.Counter()  # what containers held and can't hold again
         self.reordered: list[int] = []  # sets that iterate in another order than they did
+        self.changed: list[int] = []  # what is left to the set-up, and is not what it was
         self.driven = False  # something was run to put it back: what that touched must be restored again
         self._values: dict[int, Any] = {}
 
@@ -263,9 +265,19 @@ class Decoder(BulkDecoder):
         self._set_attributes(target, node[2])
         if len(node) > 3:
             target.load_state_dict(self.value(node[3]))
+        if live is MISSING:
+            self._leave_unopened(target, node[2])
         if live is MISSING and isinstance(target, torch.optim.Optimizer):
             target._patch_step_function()
         return target
+
+    def _leave_unopened(self, target: Any, pairs: list[Any]) -> None:
+        """What an object that is made anew had opened when it first needed it: it has yet to."""
+        for name, reference in pairs:
+            node = self.nodes[self._number(reference)] if isinstance(reference, list) else []
+            late = len(node) > 2 and node[0] == "remade" and str(node[2]).startswith(remade.LAZY)
+            if late and self.value(reference) is MISSING and hasattr(target, "__dict__"):
+                target.__dict__.setdefault(name, None)
 
     def _make_class(self, number: int, node: list[Any], live: Any) -> Any:
         target = live if live is not MISSING else find_class(node[1])
@@ -361,10 +373,18 @@ class Decoder(BulkDecoder):
         self.missing.append(number)
         return MISSING
 
-    def _make_remade(self, number: int, node: list[Any], live: Any) -> Any:
+    def _make_opaque(self, number: int, node: list[Any], live: Any) -> Any:
         return live if live is not MISSING else self._absent(number)
 
-    _make_opaque = _make_remade
+    def _make_remade(self, number: int, node: list[Any], live: Any) -> Any:
+        marked = len(node) > 2
+        if live is MISSING:
+            if marked and not remade.may_be_late(node[2]):
+                self.changed.append(number)
+            return self._absent(number)
+        if marked and remade.mark(live, self.scope) != node[2]:
+            self.changed.append(number)
+        return live
 
     def _make_progress(self, number: int, node: list[Any], live: Any) -> Any:
         if live is MISSING:

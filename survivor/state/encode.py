@@ -37,6 +37,7 @@ from survivor.state import (
     progress,
     protocol,
     readers,
+    remade,
     sets,
     steady,
     tables,
@@ -47,6 +48,7 @@ from survivor.state.scope import (
     Scope,
     attributes_of,
     class_name,
+    find_class,
     is_at_work,
     is_its_own_dict,
     is_remade,
@@ -81,6 +83,8 @@ class Encoder(BulkEncoder):
         self.nodes: list[Any] = []
         self.memory = Memory(self.path, self.raw_path, constants or Constants())
         self.opaque: dict[int, Any] = {}  # node number -> the object that was not carried
+        self.left: dict[int, Any] = {}  # node number -> what is left to the set-up
+        self.nameless: dict[int, type] = {}  # node number -> the user's class that no name leads to
         self.cells: dict[str, dict[int, types.CellType]] = {}  # of the closures that were met, by variable
         self._via: list[tuple[int, str]] = []
         self._memo: dict[int, int] = {}
@@ -110,6 +114,7 @@ class Encoder(BulkEncoder):
             method = self._methods.get(kind)
             if method is None:
                 method = self._methods[kind] = self._method_for(kind)
+                self._note_class(kind, number)
             if id(value) in self._ignored:
                 method = self._left_alone
             self.nodes[number] = method(value, number)
@@ -198,15 +203,21 @@ class Encoder(BulkEncoder):
     # --- kinds ------------------------------------------------------------------------------
 
     def _remade(self, value: Any, number: int) -> Any:
-        """``["remade", type]``: re-execution makes it; nothing is carried, but the count of a progress bar."""
+        """``["remade", type, mark]``: re-execution makes it; nothing is carried, but the count of a progress bar."""
         if progress.is_tqdm(value):
             return ["progress", type(value).__name__, value.n]
         if functions.is_like(value) and functions.library_function(named := functions.plain_name(value)) is value:
             return ["function", named, []]
-        if is_at_work(value, self.scope):
+        if is_at_work(value, self.scope) or remade.is_hidden(value):
             self.opaque[number] = value
             return ["opaque", class_name(type(value))]
-        return ["remade", type(value).__name__]
+        self.left[number] = value
+        return ["remade", type(value).__name__, remade.mark(value, self.scope)]
+
+    def _note_class(self, kind: type, number: int) -> None:
+        """Remember a class of the user's that a resumed run can find only where its set-up has made it."""
+        if self.scope.owns_class(kind) and find_class(class_name(kind)) is not kind:
+            self.nameless[number] = kind
 
     def _left_alone(self, value: Any, number: int) -> Any:
         """``["remade", type]``, as the user has said."""
@@ -228,6 +239,7 @@ class Encoder(BulkEncoder):
     def _class(self, value: type, number: int) -> Any:
         """``["class", name, attributes]``: of a user's class, the plain attributes."""
         attributes: list[Any] = []
+        self._note_class(value, number)
         if self.scope.owns_class(value):
             data = {
                 name: item
@@ -370,7 +382,9 @@ class Encoder(BulkEncoder):
         """``["holder", kind, parts]``: see `survivor.state.holders`."""
         parts = holders.parts(value)
         if parts is None:
-            return self._opaque(value, number)
+            return (self._remade if is_remade(type(value), self.scope) else self._opaque)(value, number)
+        if is_remade(type(value), self.scope):
+            self.left[number] = value  # filled where the set-up has made it
         return ["holder", holders.name(value), self._attributes(parts, number)]
 
     def _file(self, value: Any, number: int) -> Any:

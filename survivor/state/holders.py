@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import contextvars
+import logging
 import queue
 import struct
 import sys
@@ -18,10 +19,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from survivor.state import immutables
+from survivor.state import immutables, windows
 
 _QUEUES: tuple[type, ...] = (queue.Queue, queue.LifoQueue, queue.PriorityQueue)
-_OTHERS = (array.array, struct.Struct, threading.local, contextvars.ContextVar)
+_FLAGS = (threading.Event, threading.Semaphore, threading.BoundedSemaphore)
+_LOCKS = (type(threading.Lock()), type(threading.RLock()))
+_LOGGERS = (logging.Logger, logging.RootLogger)
+_OTHERS = (array.array, struct.Struct, threading.local, contextvars.ContextVar, *_FLAGS, *_LOCKS, *_LOGGERS)
 _PLAIN = (int, float, bool, str, list, dict, tuple, type(None))
 #: Attributes of a scripted module that belong to its machinery.
 _NOTHING: Any = object()
@@ -30,7 +34,7 @@ _SCRIPT_MACHINERY = frozenset({"training", "_is_full_backward_hook"})
 
 def handles(kind: type) -> bool:
     """Whether instances of a class are taken apart here."""
-    return kind in _QUEUES or kind in _OTHERS or immutables.handles(kind) or _name(kind) != ""
+    return kind in _QUEUES or kind in _OTHERS or immutables.handles(kind) or windows.handles(kind) or _name(kind) != ""
 
 
 def name(value: Any) -> str:
@@ -52,11 +56,13 @@ def _name(kind: type) -> str:
     return ""
 
 
-def parts(value: Any) -> dict[str, Any] | None:
+def parts(value: Any) -> dict[str, Any] | None:  # noqa: PLR0911  # one return a kind
     """What the object holds; ``None`` if it won't say."""
     kind = name(value)
     if immutables.handles(type(value)):
         return immutables.parts(value)
+    if windows.handles(type(value)):
+        return windows.parts(value)
     if kind == "script":
         return _script_parts(value)
     if kind == "compiled":
@@ -70,11 +76,19 @@ def parts(value: Any) -> dict[str, Any] | None:
     return _standard_parts(value)
 
 
-def _standard_parts(value: Any) -> dict[str, Any]:
+def _standard_parts(value: Any) -> dict[str, Any]:  # noqa: PLR0911  # one return a kind
     if isinstance(value, array.array):
         return {"typecode": value.typecode, "bytes": value.tobytes()}
     if isinstance(value, struct.Struct):
         return {"format": value.format}
+    if isinstance(value, _LOCKS):
+        return {}  # nobody else runs at a safe point
+    if isinstance(value, _LOGGERS):
+        return {"name": value.name, "level": value.level, "disabled": value.disabled, "propagate": value.propagate}
+    if isinstance(value, threading.Event):
+        return {"set": value.is_set()}
+    if isinstance(value, threading.Semaphore):
+        return {"free": value._value}
     if isinstance(value, threading.local):
         return {"attributes": dict(vars(value))}  # the main thread's
     if isinstance(value, contextvars.ContextVar):
@@ -100,10 +114,16 @@ def _script_parts(value: Any) -> dict[str, Any]:
     }
 
 
-def rebuild(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any:  # noqa: PLR0911  # one return a kind
+def rebuild(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any:
     """The object with what it held: ``live`` filled in place, or a new one; ``missing`` where there is no way."""
     if kind in immutables.NAMES:
         return immutables.rebuild(kind, values)
+    if kind in windows.NAMES:
+        return windows.rebuild(kind, values, live, missing)
+    return _rebuild(kind, values, live, missing)
+
+
+def _rebuild(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any:  # noqa: PLR0911, PLR0912  # the same
     if kind == "Struct":
         return live if live is not missing and live.format == values["format"] else struct.Struct(values["format"])
     if kind == "array":
@@ -121,6 +141,13 @@ def rebuild(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any: 
         return target
     if kind == "image":
         return _image(values, live)
+    locks = {each.__name__: made for each, made in zip(_LOCKS, (threading.Lock, threading.RLock), strict=True)}
+    if kind in locks:
+        return locks[kind]() if live is missing else live
+    if kind in [each.__name__ for each in _LOGGERS]:
+        return _logger(kind, values, live, missing)
+    if kind in [each.__name__ for each in _FLAGS]:
+        return _flag(kind, values, live, missing)
     if kind == "_local":
         target = threading.local() if live is missing else live
         vars(target).clear()
@@ -139,6 +166,26 @@ def rebuild(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any: 
         else:
             held[:] = values["items"]
     return live  # a compiled module was filled through the module in it
+
+
+def _logger(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any:
+    root = kind == logging.RootLogger.__name__
+    target = logging.getLogger(None if root else values["name"]) if live is missing else live
+    target.setLevel(values["level"])
+    target.disabled, target.propagate = values["disabled"], values["propagate"]
+    return target
+
+
+def _flag(kind: str, values: dict[str, Any], live: Any, missing: Any) -> Any:
+    if kind == "Event":
+        target = threading.Event() if live is missing else live
+        target.set() if values["set"] else target.clear()
+    elif live is missing and kind == "BoundedSemaphore":
+        return missing  # its bound is not known
+    else:
+        target = threading.Semaphore() if live is missing else live
+        target._value = values["free"]
+    return target
 
 
 def _image(values: dict[str, Any], live: Any) -> Any:

@@ -33,6 +33,7 @@ import torch
 
 from survivor.state import flags, rng
 from survivor.state.encode import Encoder
+from survivor.state.remade import others_at_work
 from survivor.state.scope import Scope
 from survivor.training import frames as frame_access
 from survivor.training.liveness import dead_names, live_variables
@@ -53,11 +54,13 @@ class Capture:
         level: the state; its blobs look at live memory until it is copied.
         graph: path and tensor of everything that still hangs on an autograd graph.
         opaque: path and object of everything that was not carried.
+        left: path and object of what is left to the set-up: libraries' objects, classes that no name leads to.
     """
 
     level: Level
     graph: list[tuple[str, torch.Tensor]]
     opaque: list[tuple[str, Any]]
+    left: list[tuple[str, Any]]
     keep: Any = field(default=None, repr=False)
 
 
@@ -100,10 +103,12 @@ def capture(
     document["foreign"] = encoder.ref(scope.foreign.read(scope.modules), -1, "")
     document["nodes"] = encoder.nodes
     blobs = encoder.finish()
+    others = others_at_work(scope, [*encoder.opaque.values(), *encoder.left.values()], encoder.ignore)
     return Capture(
         level=Level(document, blobs, steady=encoder.steady),
         graph=[(_general(encoder.path(number)), tensor) for number, tensor in encoder.graph_tensors],
-        opaque=[(encoder.path(number), value) for number, value in encoder.opaque.items()],
+        opaque=[*((encoder.path(number), value) for number, value in encoder.opaque.items()), *others],
+        left=[(encoder.path(n), value) for n, value in (*encoder.left.items(), *encoder.nameless.items())],
         keep=encoder,
     )
 

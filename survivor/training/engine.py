@@ -28,7 +28,7 @@ from survivor.state.encode import Encoder
 from survivor.state.loaders import tracking
 from survivor.state.memory import Constants
 from survivor.state.scope import Scope
-from survivor.training import ending, importer, started, watch
+from survivor.training import ending, importer, started, unwatched, watch
 from survivor.training.assembly import Assembly
 from survivor.training.capture import RESULT, Capture, capture, inside_unwatched_loop, sites_of
 from survivor.training.copying import Settled
@@ -95,6 +95,7 @@ class Engine:
         self.ignored: list[Any] = []
         self.metrics = Metrics(settings.keep_best)
         self._end: Snapshot | None = None
+        self._told = False
 
     # --- for the bootstrap ----------------------------------------------------------------------
 
@@ -291,10 +292,7 @@ class Engine:
             self.hooks.outside.closed = True
         innermost = self.hooks.innermost(frame)
         if innermost is None and self.replay is None and not self.hooks.off:
-            self.link.warn(
-                "training runs outside of every loop that survivor watches: no checkpoint can be made there; "
-                "mark the loop with survivor.loop(…) if it is in an installed package"
-            )
+            self._tell_unwatched(frame)
         if not self.finding.seen:
             self.finding.trained(self.hooks.chain(frame))
         if innermost is None or innermost.trained or self.hooks.off:
@@ -306,6 +304,17 @@ class Engine:
             record.site.cold = False
         for record in chain[:-1]:
             record.site.outer = True
+
+    def _tell_unwatched(self, frame: Any) -> None:
+        """Once for all such places: a warning for each line of a script that has no loop would be too many."""
+        if not self._told:
+            self._told = True
+            where = unwatched.place(frame, self.scope.files)
+            self.link.warn(
+                f"training runs outside of every loop that survivor watches ({where}): no checkpoint can be made "
+                "there, so after a kill that part begins again; a for loop is watched, and survivor.loop(…) marks one "
+                "in an installed package"
+            )
 
     def _save_start(self) -> None:
         """A checkpoint of the script's start: the RNGs, and what the set-up has done outside so far.
@@ -343,8 +352,10 @@ class Engine:
                 return None
             if self.finding.refused(taken, record.site):
                 return None
+            changed = record.seen.changed(taken.left, self.scope)
             if record.site.trains or record.site.hinted:
                 self.plan.check(taken.opaque, record.site)
+                self.plan.check_left(changed, record.site)
         except NotResumableError as error:
             return self.link.refuse(error)  # type: ignore[no-any-return]
         except Exception as error:

@@ -19,7 +19,8 @@ HARMLESS_CALLS = frozenset(
 )
 #: Calls that give gradients: ``torch.autograd.grad``, and those of ``torch.func``.
 _GRADIENTS = frozenset({"grad", "grad_and_value", "value_and_grad", "vjp", "jacrev"})
-_TRAINING_CALLS = frozenset({"backward", "step", "autograd_grad"})
+#: Calls that are a backward pass or an optimizer's step themselves.
+TRAINING_CALLS = frozenset({"backward", "step", "autograd_grad"})
 
 
 def call_name(node: ast.Call) -> str:
@@ -45,7 +46,7 @@ def training_functions(trees: list[ast.Module]) -> frozenset[str]:
                 for item in node.body:
                     if isinstance(item, ast.FunctionDef) and item.name in ("__init__", "__call__"):
                         calls.setdefault(node.name, set()).update(calls_in(item.body))
-    reached = set(_TRAINING_CALLS)
+    reached = set(TRAINING_CALLS)
     while True:
         more = {name for name, called in calls.items() if name not in reached and called & reached}
         if not more:

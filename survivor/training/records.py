@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 from survivor.checkpoint.snapshot import Blob
+from survivor.state.remade import Seen
 from survivor.state.steady import Steady
 from survivor.training.consumed import Consumed
 from survivor.training.sites import Site
@@ -86,6 +87,7 @@ class Record:
         value: what its ``return`` gives, until then.
         driven: it was put in the middle of a body, see `survivor.state.generators`.
         passed_over: it was come by on the way there, and does nothing.
+        seen: what is left to the set-up, as it was at this loop's safe points.
         forced: while it is positive the test of a ``while`` is taken as true, see `Hooks.forced`.
     """
 
@@ -105,6 +107,7 @@ class Record:
     driven: bool = False
     passed_over: bool = False
     forced: int = 0
+    seen: Seen = field(default_factory=Seen)
     level: Level | None = None
     number: int = field(default_factory=itertools.count().__next__)
     entered_at: float = 0.0

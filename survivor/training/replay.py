@@ -236,6 +236,7 @@ class Replay:
                 f"{len(decoder.reordered)} set(s) iterate in another order than before: where the order matters, "
                 "use sorted(…) or a dict"
             )
+        self._tell_changed(decoder)
         if decoder.lost:
             what = ", ".join(f"{count} {kind}" for kind, count in decoder.lost.most_common(5))
             engine.link.warn(
@@ -246,6 +247,25 @@ class Replay:
         engine.imports.expect(document.get("imported", ()))
         rng.write_all(decoder.value(document["rng"]))
         return result
+
+    def _tell_changed(self, decoder: Decoder) -> None:
+        """What is left to the set-up is not what it was at the checkpoint.
+
+        Raises:
+            DivergedError: it is not, and the user has not allowed that.
+        """
+        if not decoder.changed:
+            return
+        kinds = sorted({str(decoder.nodes[number][1]) for number in decoder.changed})
+        text = f"what the script's beginning makes is not what there was at the checkpoint: {', '.join(kinds)}"
+        if self._engine.settings.allow_partial:
+            self._engine.link.warn(f"{text}; going on, as allowed")
+            return
+        raise DivergedError(
+            text,
+            advice="training had exchanged or changed it, or it comes from elsewhere and has changed since; "
+            "--allow-partial goes on with what is there now, --fresh starts over",
+        )
 
     def _fill(
         self, decoder: Decoder, record: Record, document: dict[str, Any], spaces: list[Any], stack: list[Any]

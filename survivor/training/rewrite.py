@@ -8,6 +8,7 @@ both               stand in a ``try`` whose ``except:`` calls ``__survivor__.rai
 ``return v``       in a loop becomes ``return __survivor__.returned(N, v)``, and after the loop stands
                    ``if __survivor__.returns(N): return __survivor__.value(N)``
 ``yield from E``   becomes ``yield from __survivor__.delegate(E)``
+``[f(x) for x in E]`` where ``f`` trains becomes a function with a loop, see `survivor.training.comprehensions`
 ``time.time()``    and other calls that bring something in from outside become
                    ``__survivor__.noted("key", time.time())``
 
@@ -18,7 +19,7 @@ Things that don't work: wrapping by source text (columns move, decorators are se
 bytecode (differs per version); a context manager round each loop (changes what ``break`` may do).
 
 Left alone: most loops that call nothing (they can't train), functions that torch compiles or scripts or
-that run once per sample or per layer (``forward``, ``__getitem__`` …), and comprehensions.
+that run once per sample or per layer (``forward``, ``__getitem__`` …), generator expressions and asynchronous loops.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import ast
 from dataclasses import dataclass, field
 from typing import Any
 
+from survivor.training.comprehensions import Hoisting
 from survivor.training.hints import HARMLESS_CALLS, call_name, calls_in
 from survivor.training.sites import Site
 
@@ -63,7 +65,7 @@ class _Function_:
     unwound: list[int] = field(default_factory=list)  # how many of them are around each of the loops
 
 
-class Rewriter(ast.NodeTransformer):
+class Rewriter(Hoisting):
     """Rewrites one module.
 
     Args:
@@ -77,6 +79,7 @@ class Rewriter(ast.NodeTransformer):
     """
 
     def __init__(self, module: str, filename: str, sites: list[Site], training: frozenset[str]) -> None:
+        super().__init__()
         self.guards: list[tuple[tuple[str, int, str], tuple[int, int]]] = []
         self._module = module
         self._filename = filename
@@ -105,8 +108,22 @@ class Rewriter(ast.NodeTransformer):
     visit_FunctionDef = _visit_function
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> Any:
-        """Coroutines are left alone."""
+        """Coroutines are functions with loops in them; asynchronous generators are left alone."""
+        if any(isinstance(n, ast.Yield) for n in _own_nodes(node)):
+            return node
+        return self._visit_function(node)
+
+    def visit_AsyncFor(self, node: ast.AsyncFor) -> Any:
+        """Not watched, but what is in it may be."""
+        self._loop_body(node, None)
         return node
+
+    def _visit_made(self, function: ast.FunctionDef, hinted: bool) -> ast.FunctionDef:
+        first = len(self._sites)
+        self._visit_function(function)
+        if hinted and len(self._sites) > first:
+            self._sites[first].hinted = True
+        return function
 
     def visit_Lambda(self, node: ast.Lambda) -> Any:
         """Lambdas hold no statements."""
@@ -117,7 +134,7 @@ class Rewriter(ast.NodeTransformer):
         outer = self._stack[-1]
         self._stack.append(_Function_(qualname=f"{outer.qualname}.{node.name}".lstrip("."), generator=False))
         for i, statement in enumerate(node.body):
-            if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+            if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
                 node.body[i] = self.visit(statement)
         self._stack.pop()
         return node
@@ -191,9 +208,11 @@ class Rewriter(ast.NodeTransformer):
 
     visit_TryStar = visit_Try
 
-    def visit_With(self, node: ast.With) -> Any:
+    def visit_With(self, node: Any) -> Any:
         """The same."""
         return self._visit_unwinding(node, unwinds=True)
+
+    visit_AsyncWith = visit_With
 
     def _loop_body(self, node: Any, number: int | None) -> None:
         function = self._stack[-1]

@@ -26,7 +26,7 @@ from torch.utils.data._utils import signal_handling as torch_signals
 from torch.utils.data._utils import worker as torch_worker
 
 from survivor.shield import end_by_kill
-from survivor.state.loaders import worker
+from survivor.state.loaders import stateful, worker
 from survivor.state.loaders.tracking import NAME, Base, Multi, Single, Tracker, attach, tracker_of
 
 _installed_in: int | None = None
@@ -50,7 +50,13 @@ def install() -> None:
     _wrap(Multi, "_reset", _multi_reset)
     _wrap(Multi, "_get_data", _get_data)
     _wrap(Multi, "_next_data", _multi_next_data)
+    stateful.install(_watch_single, lambda: os.getpid() == _installed_in)
     setattr(torch_worker, "_worker_loop", worker.worker_loop)  # noqa: B010 - mypy knows its exact signature
+
+
+def _watch_single(iterator_class: type) -> None:
+    _wrap(iterator_class, "__init__", _single_init)
+    _wrap(iterator_class, "_next_data", _single_next_data)
 
 
 def _wrap(owner: type, name: str, hook: Callable[..., Any]) -> None:
@@ -114,8 +120,10 @@ def _next_index(original: Any, it: Any) -> Any:
     return tracker.buffer.popleft()
 
 
-def _single_init(original: Any, it: Any, loader: Any) -> None:
-    original(it, loader)
+def _single_init(original: Any, it: Any, loader: Any, *state: Any) -> None:
+    original(it, loader, *state)
+    if any(state):  # a state of the script's own was loaded: which draws led there is not known
+        it.__dict__.pop(NAME, None)
     tracker = tracker_of(it)
     if tracker is not None and tracker.must_replay():
         fetcher = it._dataset_fetcher

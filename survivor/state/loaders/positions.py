@@ -14,7 +14,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from survivor.errors import DivergedError, NotResumableError
-from survivor.state.loaders import worker
+from survivor.state.loaders import stateful, worker
 from survivor.state.loaders.hooks import draw_ahead, hold, start
 from survivor.state.loaders.tracking import Base, Multi, Tracker, attach, known, tracker_of
 
@@ -146,6 +146,7 @@ def _place_single(it: Any, tracker: Tracker, state: dict[str, Any]) -> None:
     elif state["fetcher_ended"]:
         it._dataset_fetcher.ended = True
     it._num_yielded = state["yielded"]
+    stateful.settle(it, tracker.stream.drawn, state["exhausted"])
 
 
 def _place_multi(it: Any, tracker: Tracker, state: dict[str, Any]) -> None:

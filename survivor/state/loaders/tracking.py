@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import dataloader as torch_loader
 
 from survivor.errors import NotResumableError
-from survivor.state.loaders import streams, worker
+from survivor.state.loaders import stateful, streams, worker
 from survivor.state.loaders.objects import Watch
 
 Base = torch_loader._BaseDataLoaderIter
@@ -162,7 +162,7 @@ def known(it: Any) -> Tracker:
         NotResumableError: it is of a class that we don't know, or was made before `install`.
     """
     tracker = tracker_of(it)
-    if tracker is None or not isinstance(it, (Single, Multi)):
+    if tracker is None or not (isinstance(it, (Single, Multi)) or stateful.is_single(it)):
         raise NotResumableError(
             f"the position of an iterator of class {type(it).__name__} can't be saved: it was not made by a "
             "torch DataLoader under survivor",
