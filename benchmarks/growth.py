@@ -112,7 +112,7 @@ def sessions(count: int, folder: Path) -> dict[str, Callable[[], object]]:
 
 
 def printed(count: int, folder: Path) -> dict[str, Callable[[], object]]:
-    """A job that has printed so many lines of 16 bytes (kept are the first 32 MiB)."""
+    """A job that has printed so many lines of 16 bytes, kept in memory as a child keeps them."""
     output, repository, step = Output(), Repository.open(folder, "job"), iter(range(1, 10**6))
     for start in range(0, count, 100_000):
         lines = b"".join(b"loss %010d\n" % n for n in range(start, min(start + 100_000, count)))
@@ -127,13 +127,13 @@ def printed(count: int, folder: Path) -> dict[str, Callable[[], object]]:
 
     def commit() -> None:
         state[0] += 1
-        repository.commit(attach(), session=1, token=1)
+        repository.commit(output.filled(attach()), session=1, token=1)
 
     commit()
     return {
         "capture": attach,
         "commit": commit,
-        "survivor log": lambda: io.BytesIO().write(job_output(Repository.open(folder, "job")).data),
+        "survivor log": lambda: io.BytesIO().writelines(job_output(Repository.open(folder, "job")).parts),
     }
 
 

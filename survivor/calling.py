@@ -5,11 +5,13 @@ The pickle travels in an unnamed memory file between two processes of one user, 
 
 from __future__ import annotations
 
+import functools
 import inspect
 import io
 import linecache
 import os
 import pickle
+import re
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -19,6 +21,7 @@ from survivor import pickling
 from survivor.errors import UsageError
 
 _DEPTH = 4
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _MOST_LOOKED_AT = 2000
 
 
@@ -106,6 +109,60 @@ def _unfit(obj: Any) -> str:
     if torch is not None and isinstance(obj, torch.Tensor) and obj.device.type != "cpu":
         return f"lives on {obj.device}"
     return ""
+
+
+# ----------------------------------------------------------------------------- what tells one call from another
+
+
+def words(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
+    """The arguments for people, and for telling one call from another: those of a partial and a closure too.
+
+    Addresses say nothing. What an object shows no more of is told by its plain attributes: a method of another object
+    is another call. Weights are not looked at: those of an unseeded model differ in each new kernel, and a continued
+    call takes those of its checkpoint.
+    """
+    inner = function
+    while isinstance(inner, functools.partial):
+        args, kwargs = (*inner.args, *args), {**inner.keywords, **kwargs}
+        inner = inner.func
+    if isinstance(inner, types.MethodType):
+        args, inner = (inner.__self__, *args), inner.__func__
+    named = {**_enclosed(inner), **kwargs}
+    found = [_described(value) for value in args] + [f"{name}={_described(value)}" for name, value in named.items()]
+    return [word[:1000] for word in found]
+
+
+def _enclosed(function: Any) -> dict[str, Any]:
+    """What a function takes from the functions that it was made in; not other functions, classes and modules."""
+    cells = getattr(function, "__closure__", None) or ()
+    found = {}
+    for name, cell in zip(getattr(getattr(function, "__code__", None), "co_freevars", ()), cells, strict=False):
+        try:
+            value = cell.cell_contents
+        except ValueError:  # not bound yet
+            continue
+        if not callable(value) and not isinstance(value, types.ModuleType):
+            found[name] = value
+    return found
+
+
+def _described(value: Any, depth: int = _DEPTH) -> str:
+    text = repr(value)
+    if not _ADDRESS.search(text):
+        return text
+    if depth and isinstance(value, (list, tuple)):
+        return type(value).__name__ + str([_described(item, depth - 1) for item in value])
+    if depth and isinstance(value, dict):
+        return str({key: _described(item, depth - 1) for key, item in value.items()})
+    text = _ADDRESS.sub("", text)
+    if not depth or callable(value) or not hasattr(value, "__dict__"):
+        return text
+    parts = [
+        f"{name}={_described(item, depth - 1)}"
+        for name, item in sorted(vars(value).items())
+        if not callable(item) and type(item).__module__.partition(".")[0] != "torch"
+    ]
+    return f"{text}({', '.join(parts)})" if parts else text
 
 
 # ----------------------------------------------------------------------------- who can't go along

@@ -221,6 +221,7 @@ class Write(Message):
         store, job, session, token, origin, keep, keep_hourly, keep_best: as in `Start`.
         holder: fields of the lease that it keeps alive; none for a spool.
         arena: file descriptors of the slots.
+        output_fd: the shared memory that the transcript lies in, -1 for none.
         grace_s: seconds that an orphaned child may go on.
     """
 
@@ -234,6 +235,7 @@ class Write(Message):
     keep_best: tuple[str, ...] = ()
     holder: dict[str, Any] = field(default_factory=dict)
     arena: tuple[int, ...] = ()
+    output_fd: int = -1
     grace_s: float = 30.0
 
 

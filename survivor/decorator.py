@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -179,7 +178,7 @@ def run_call(
     from survivor.notebook import NotebookConsole, Relay, in_notebook
     from survivor.supervisor.console import Console
 
-    settings = _settings(function, tuple(_words(args, kwargs)) if words is None else words, options)
+    settings = _settings(function, tuple(calling.words(function, args, kwargs)) if words is None else words, options)
     call = calling.pack(function, args, kwargs)
     if not in_notebook():
         return _result(*_run(function, call, settings, Console(quiet=settings.quiet)))
@@ -279,12 +278,6 @@ def _settings(function: Callable[..., Any], words: tuple[str, ...], options: dic
         time_limit_s=given.pop("time_limit", None),
         **given,
     )
-
-
-def _words(args: Any, kwargs: Any) -> list[str]:
-    """The arguments for people, and for telling one call from another; addresses say nothing."""
-    words = [repr(value) for value in args] + [f"{name}={value!r}" for name, value in kwargs.items()]
-    return [re.sub(r" at 0x[0-9a-f]+", "", word)[:1000] for word in words]
 
 
 def _source(function: Callable[..., Any]) -> str:

@@ -208,6 +208,26 @@ def test_methods_partials_and_functions_of_modules_are_called_too(work):
     assert done.stdout == "30 6 103\n", done.stderr
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("class T:\n    def __init__(self, k): self.k = k\n    @survivable\n    def train(self): return self.k\n"
+         "make = lambda k: T(k).train", "k=2"),
+        ("class C:\n    def __init__(self, k): self.inner = [k]\nclass T:\n    def __init__(self, k): self.c = C(k)\n"
+         "    def train(self): return self.c.inner[0]\nmake = lambda k: survivable(T(k).train)", "inner=[2]"),
+        ("import functools\ndef train(a, k): return k\n"
+         "make = lambda k: functools.partial(survivable(functools.partial(train, k=k)), 7)", "k=2"),
+        ("def make(k):\n    @survivable\n    def train(): return k\n    return train", "k=2"),
+    ],
+    ids=["method", "bound-method", "partial", "closure"],
+)
+def test_a_call_that_differs_in_what_its_function_holds_is_another_call(work, text, told):
+    script = work.write(HEAD + text + "\nprint(make(1)(), make(1)(), flush=True)\nmake(2)()\n")
+    done = work.python(script)
+    assert done.stdout == "1 1\n", done.stderr
+    assert "JobChangedError" in done.stderr and told in done.stderr
+
+
 def test_the_same_job_twice_at_once_is_refused(work):
     script = work.write(
         HEAD + "import threading\n"

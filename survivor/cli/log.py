@@ -17,12 +17,13 @@ def command(store: str, job: str) -> None:
 
     It ends at the newest checkpoint, or, once the script has ended, at its end. What a killed session printed
     after its newest checkpoint is not in it: that work is done again. Nor is standard error, or what C code and
-    other programs write to the terminal by themselves. It ends at 32 MiB, and says so.
+    other programs write to the terminal by themselves. It ends at 1 GiB, and says so.
     """
     from survivor.report.output import job_output
 
     output = job_output(open_job(store, job))
-    sys.stdout.buffer.write(output.data)
+    for part in output.parts:
+        sys.stdout.buffer.write(part)
     sys.stdout.buffer.flush()
     if output.problem:
         click.echo(f"survivor: warning: {output.problem}", err=True)

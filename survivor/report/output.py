@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +17,13 @@ class JobOutput:
     """What a job has printed to standard output.
 
     Attributes:
-        data: the bytes, as the plain script prints them, up to where the job stands.
+        parts: the bytes, as the plain script prints them, up to where the job stands.
         position: of the checkpoint that they lead to, in words; "" if there is none.
         ended: the script has run to its end, by itself or by an error of its own.
         problem: why a newer part is missing; "" if nothing is.
     """
 
-    data: bytes
+    parts: list[memoryview]
     position: str = ""
     ended: bool = False
     problem: str = ""
@@ -34,30 +35,35 @@ def job_output(repository: Repository) -> JobOutput:
     Raises:
         StoreError: the store can't be read.
     """
-    data, position, problem = _newest(repository)
+    parts, position, problem = _newest(repository)
     sessions = SessionRecord.read_all(repository)
     last = sessions[-1].result if sessions else {}
     if last.get("outcome") not in ("finished", "failed"):
-        return JobOutput(data=data, position=position, problem=problem)
+        return JobOutput(parts=parts, position=position, problem=problem)
     start, text = _tail(last.get("output"))
-    if start > len(data):
-        problem = f"{start - len(data)} bytes before the last {len(text)} are missing: {problem or 'not kept'}"
-        return JobOutput(data=data + text, ended=True, problem=problem)
-    return JobOutput(data=data[:start] + text, ended=True)
+    missing = start - sum(len(part) for part in parts)
+    problem = f"{missing} bytes before the last {len(text)} are missing: {problem or 'not kept'}"
+    return JobOutput(parts=[*_first(start, parts), memoryview(text)], ended=True, problem=problem * (missing > 0))
 
 
-def _newest(repository: Repository) -> tuple[bytes, str, str]:
+def _first(size: int, parts: list[memoryview]) -> Iterator[memoryview]:
+    for part in parts:
+        yield part[:size]
+        size -= len(part[:size])
+
+
+def _newest(repository: Repository) -> tuple[list[memoryview], str, str]:
     """Output and position of the newest checkpoint whose output is whole, and why a newer one was passed over."""
     problem = ""
     for info in reversed(repository.list()):
         try:
             checkpoint = repository.open_checkpoint(info.name)
-            return transcript.joined(checkpoint.document, checkpoint.blobs()), info.position, problem
+            return transcript.pieces(checkpoint.document, checkpoint.blobs()), info.position, problem
         except NewerFormatError:
             raise
         except StoreError as error:
             problem = problem or str(error)
-    return b"", "", problem
+    return [], "", problem
 
 
 def _tail(output: Any) -> tuple[int, bytes]:

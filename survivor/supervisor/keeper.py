@@ -85,7 +85,8 @@ class Lane:
         """Its writer, started if there is none."""
         if self.peer is None:
             command = [sys.executable, *subprocess._args_from_interpreter_flags(), str(_ENTRY)]  # type: ignore[attr-defined]
-            self.peer = Peer(command, fds=self.write.arena, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            fds = [fd for fd in (*self.write.arena, self.write.output_fd) if fd >= 0]
+            self.peer = Peer(command, fds=tuple(fds), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
             self.peer.send(self.write)
         return self.peer
 

@@ -81,7 +81,7 @@ def open_session(
         transcript=transcript,
         hash_seed=str(job.record.hash_seed),
         tell=Teller(options=options, session=job.session.number, console=console, hook=hook),
-        write=write_message(options, job),
+        write=replace(write_message(options, job), output_fd=transcript.fd),
     )
 
 

@@ -33,6 +33,7 @@ from survivor.channel import (
     Write,
     encode,
 )
+from survivor.checkpoint import transcript
 from survivor.checkpoint.committing import Committer
 from survivor.checkpoint.job import JobRecord, SessionRecord
 from survivor.checkpoint.lease import Holder, Lease
@@ -149,7 +150,7 @@ class Writer:
             held, snapshot = found
             begin = time.monotonic()
             try:
-                name = self._commit(snapshot).name
+                name = self._commit(transcript.joined_by(snapshot, self._write.output_fd)).name
             except JobRunningError as error:
                 self._on_lost(str(error), error.advice)
                 return

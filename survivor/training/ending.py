@@ -15,23 +15,29 @@ from types import TracebackType
 from typing import Any
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_OUTPUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "output.py")
 
 
 def user_traceback(tb: TracebackType | None) -> TracebackType | None:
     """``tb`` without the frames of survivor that lie above or between the user's.
 
-    Frames of ours at the very end stay: then the fault is our own and must be seen.
+    Frames of ours at the very end stay: then the fault is our own and must be seen. Those of standard output go: there
+    it is the pipe's or the disk's.
     """
     entries = []
     while tb is not None:
         entries.append(tb)
         tb = tb.tb_next
     last_foreign = max((i for i, entry in enumerate(entries) if not _is_ours(entry)), default=-1)
-    kept = [e for i, e in enumerate(entries) if i > last_foreign or not _is_ours(e)]
+    kept = [e for i, e in enumerate(entries) if not _is_ours(e) or (i > last_foreign and not _is_output(e))]
     result: TracebackType | None = None
     for entry in reversed(kept):
         result = TracebackType(result, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
     return result
+
+
+def _is_output(entry: TracebackType) -> bool:
+    return entry.tb_frame.f_code.co_filename == _OUTPUT
 
 
 def hide_ours(error: BaseException) -> None:

@@ -38,8 +38,12 @@ from survivor.training import attachments
 from survivor.training.shown import Shown
 
 _LOWEST_FD = 200
-MOST_BYTES = 32 << 20
-_CUT = b"\n[survivor: the transcript ends here, at 32 MiB; the script's own output went on]\n"
+#: It lies in memory. Ten million lines are half of it.
+MOST_BYTES = 1 << 30
+_CUT = b"\n[survivor: the transcript ends here, at 1 GiB; the script's own output went on]\n"
+
+#: The length of the transcript is asked for once in so many bytes, and by each process: forks write too.
+_ASK_BYTES = 64 << 20
 
 _current: Output | None = None
 _to_notebook = False
@@ -66,7 +70,7 @@ class Output:
             self._fd = os.memfd_create("survivor-output")
         # several processes write: each write goes to the end, whoever writes it
         fcntl.fcntl(self._fd, fcntl.F_SETFL, os.O_APPEND)
-        os.ftruncate(self._fd, 0)
+        self._unasked = 0
         self._shown: Shown | None = None
         if shown and os.isatty(1):
             with contextlib.suppress(OSError):
@@ -120,14 +124,23 @@ class Output:
     # ------------------------------------------------------------------ checkpoints
 
     def attach(self, snapshot: Snapshot) -> Snapshot:
-        """The snapshot with the output up to now."""
-        part, blobs = transcript.cut(self.read())
-        return replace(snapshot, document=snapshot.document | {"output": part}, blobs=snapshot.blobs | blobs)
+        """The snapshot with a word of how far the output has come; see `survivor.checkpoint.transcript`."""
+        return replace(snapshot, document=snapshot.document | {"output": {"size": os.fstat(self._fd).st_size}})
+
+    def filled(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with the output that it had seen, for a process that makes the checkpoint by itself."""
+        return transcript.joined_by(snapshot, self._fd)
 
     def restore(self, document: dict[str, Any], blobs: Mapping[str, Blob]) -> None:
-        """Go on behind what a checkpoint holds."""
+        """Go on behind what a checkpoint holds, or behind what a snapshot of this session had seen."""
+        said = document.get("output") or {}
+        if "pieces" not in said and said.get("size", 0) <= os.fstat(self._fd).st_size:
+            # the writer may be reading what lies before: that stays where it is
+            os.ftruncate(self._fd, said.get("size", 0))
+            return
         os.ftruncate(self._fd, 0)
-        _write(self._fd, transcript.joined(document, blobs))
+        for piece in transcript.pieces(document, blobs):
+            _write(self._fd, piece)
 
     def read(self) -> bytes:
         """All of the transcript."""
@@ -135,7 +148,12 @@ class Output:
 
     def note(self, data: bytes | memoryview) -> None:
         """Add what was just written."""
+        self._unasked -= len(data)
+        if self._unasked > 0 and self._shown is None:  # the usual way: each print comes along here where -u is set
+            _write(self._fd, data)
+            return
         size = os.fstat(self._fd).st_size
+        self._unasked = _ASK_BYTES if size < MOST_BYTES - 2 * _ASK_BYTES else 0
         if size < MOST_BYTES:
             _write(self._fd, data if size + len(data) < MOST_BYTES else _CUT.ljust(MOST_BYTES - size))
         if self._shown is not None:
@@ -143,8 +161,10 @@ class Output:
 
     def for_screen(self, data: memoryview) -> list[bytes | memoryview] | None:
         """What to write in place of ``data``; ``None`` for just that."""
+        if self._shown is None:
+            return None
         size = os.fstat(self._fd).st_size
-        return self._shown.parts(data, size) if self._shown is not None and size < MOST_BYTES else None
+        return self._shown.parts(data, size) if size < MOST_BYTES else None
 
 
 def redirect(out_fd: int, err_fd: int) -> None:

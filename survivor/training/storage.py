@@ -15,6 +15,7 @@ from survivor.checkpoint.repository import Repository
 from survivor.checkpoint.retention import Retention
 from survivor.checkpoint.snapshot import Snapshot
 from survivor.errors import StoreError
+from survivor.training import output
 
 #: What the parent is told in place of a checkpoint's name when the child continues from the arena.
 FROM_ARENA = "memory"
@@ -60,7 +61,8 @@ class Storage:
             JobRunningError: another session took the job over.
             StoreError: the store refused.
         """
-        info = self._commit(snapshot)
+        transcript = output.current()
+        info = self._commit(snapshot if transcript is None else transcript.filled(snapshot))
         self._commit.tidy()
         return info.name
 

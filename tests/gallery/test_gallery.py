@@ -67,7 +67,7 @@ FAULTS = [
     Fault("file_descriptor", "differs", "loss", SHOWN, "", "a descriptor of os.open()"),
     Fault("random_in_finalizer", "differs", "random", 0, "python", "draw nothing in __del__"),
     Fault("global_hook", "differs", "loss", SHOWN, "", "a hook for all modules"),
-    Fault("event_loop", "differs", "loss", SHOWN, "counts", "the tasks of an event loop"),
+    Fault("event_loop", "refused", "refused", 0, "events (asyncio.unix_events", ""),
     Fault("log_handler", "differs", "loss", SHOWN, "", "what a logging handler has gathered"),
     Fault("folder_listed", "differs", "loss", SHOWN, "", "made after the checkpoint"),
     Fault("shared_memory", "differs", "loss", SHOWN, "count", "memory that processes share"),

@@ -195,6 +195,28 @@ def test_output_beyond_the_limit_is_shown_but_not_kept(work):
     assert "transcript ends here" in done.stderr
 
 
+def test_a_long_log_is_whole_after_a_restart_out_of_memory_and_after_a_kill_of_all(work):
+    script = work.write(
+        "import os, pathlib\n"
+        "for i in steps(8):\n"
+        "    print(str(i) * 700_001, flush=True)\n"
+        "    if i in (3, 5) and not pathlib.Path(f'struck{i}').exists():\n"
+        "        pathlib.Path(f'struck{i}').touch()\n"
+        "        print('lost', flush=True)\n"
+        "        os.kill(os.getpid(), 9)\n"
+    )
+    work.run("--every", "0", "--max-restarts", "0", script)
+    code, _, err = work.run("--every", "0", script)
+    assert code == 0, err
+    assert log(work).decode() == "".join(str(i) * 700_001 + "\n" for i in range(8))
+
+
+def test_what_a_closed_pipe_raises_shows_the_script_s_lines_only(work):
+    script = work.write("import os\nfor i in steps(2): pass\nr, w = os.pipe(); os.close(r); os.dup2(w, 1)\nprint('x', flush=True)\n")
+    code, _, err = work.run(script)
+    assert code == 1 and "BrokenPipeError" in err and "output.py" not in err
+
+
 def test_a_log_of_very_many_lines_is_whole(work):
     script = work.write(
         "import os\n"
