@@ -19,8 +19,11 @@ from pathlib import Path
 from signal import Signals
 from typing import TYPE_CHECKING, Any
 
+from survivor.errors import UsageError
+
 if TYPE_CHECKING:
     from survivor.proof.report import Report
+    from survivor.proof.runs import Target
 
 _DRIVER = Path(__file__).parent / "proof" / "driver.py"
 
@@ -49,46 +52,72 @@ def verify(
         args: of a script.
         steps: optimizer steps after which each run is over; all by default.
         seed: seeds what the training leaves unseeded, and hashes.
-        jobs: interrupted runs side by side.
+        jobs: interrupted runs side by side, each with its share of the cores.
         sample: the state is compared at about one of so many steps.
         folder: working folder, which each run gets a copy of; a script's own by default, an empty one for a function.
         keep: folder in which the runs are kept.
 
     Returns:
         The report; ``report.is_exact`` and ``report.text()`` tell.
+
+    Raises:
+        UsageError: an argument is wrong.
     """
-    from survivor.proof.runs import Target
+    from survivor.proof.runs import threads_side_by_side
     from survivor.proof.verify import Options, Proof
 
     options = Options(
         kills=kills,
-        signals=tuple(Signals[f"SIG{name.upper()}"] for name in signals),
+        signals=tuple(_signal(name) for name in signals),
         at=(kill_at,) if isinstance(kill_at, int) else tuple(kill_at),
         jobs=jobs,
         seed=seed or 0,
         sample=sample,
         keep=Path(keep) if keep is not None else None,
     )
+    place = Path(folder).absolute() if folder is not None else None
+    common: dict[str, Any] = {"seed": seed, "steps": steps, "threads": threads_side_by_side(jobs)}
     if not callable(train):
-        script = Path(train).absolute()
-        place = Path(folder).absolute() if folder is not None else script.parent
-        name = str(script.relative_to(place)) if place in script.parents else str(script)
-        return Proof(Target(words=(name, *args), folder=place, seed=seed, steps=steps), options).run()
+        return Proof(_script(Path(train).absolute(), args, place, common), options).run()
+    if args:
+        raise UsageError("args are for a script", advice="give a function its arguments with functools.partial")
     with tempfile.TemporaryDirectory(prefix="survivor-testing-") as scratch:
-        bundle = _bundle(train, Path(scratch))
-        empty = Path(scratch) / "folder"
-        empty.mkdir()
-        target = Target(
-            words=(str(_DRIVER), str(bundle)),
-            folder=Path(folder).absolute() if folder is not None else empty,
-            seed=seed,
-            steps=steps,
-            driver=True,
-            roots=(str(Path(_file_of(train)).parent),),
-            source=Path(_file_of(train)),
-            name=getattr(train, "__qualname__", repr(train)),
-        )
-        return Proof(target, options).run()
+        return Proof(_function(train, Path(scratch), place, common), options).run()
+
+
+def _signal(name: str) -> Signals:
+    known = ("term", "kill", "int", "hup", "usr1")
+    if name.lower() not in known:
+        raise UsageError(f"signals: {name!r} is none of {', '.join(known)}")
+    return Signals[f"SIG{name.upper()}"]
+
+
+def _script(script: Path, args: Sequence[str], place: Path | None, common: dict[str, Any]) -> Target:
+    from survivor.proof.runs import Target
+
+    if not script.is_file():
+        raise UsageError(f"there is no script {script}", advice="give the path of a script, or a function")
+    place = place or script.parent
+    name = str(script.relative_to(place)) if place in script.parents else str(script)
+    return Target(words=(name, *args), folder=place, **common)
+
+
+def _function(train: Callable[[], Any], scratch: Path, place: Path | None, common: dict[str, Any]) -> Target:
+    from survivor.proof.runs import Target
+
+    bundle = _bundle(train, scratch)
+    empty = scratch / "folder"
+    empty.mkdir()
+    source = Path(_file_of(train))
+    return Target(
+        words=(str(_DRIVER), str(bundle)),
+        folder=place or empty,
+        driver=True,
+        roots=(str(source.parent),),
+        source=source,
+        name=getattr(train, "__qualname__", repr(train)),
+        **common,
+    )
 
 
 def assert_resumes_exactly(train: Callable[[], Any] | str | os.PathLike[str], **options: Any) -> Report:

@@ -20,6 +20,7 @@ TWINS = [
     *twins("made_while_training.py", fast="S6, S12 TERM", slow="S1, S2, S4, S9, S14, S19"),
     *twins("delegating.py", fast="S6, S18 TERM", slow="S1, S5, S13, S14, S20, S21, S28"),
     *twins("changing_settings.py", fast="S5, S11 TERM", slow="S1, S3, S4, S6, S7, S9, S10, S12 TERM"),
+    *twins("named_constants.py", fast="S6, S10 TERM", slow="S1, S3, S5, S7, S11, S13 TERM"),
     *twins("memory_windows.py", fast="S4, S9 TERM", slow="S1, S2, S6, S7, S11, S13"),
     *twins("loggers_and_locks.py", fast="S4, S8 TERM", slow="S1, S5, S6, S7, S10"),
     *twins("project_folder", fast="S4, S9 TERM", slow="S1, S7, S8, S14, S20"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -56,7 +55,7 @@ def command(script_and_args: tuple[str, ...], **options: Any) -> None:
     from signal import Signals
 
     from survivor.proof.document import write_proof
-    from survivor.proof.runs import Target
+    from survivor.proof.runs import Target, threads_side_by_side
     from survivor.proof.verify import Options, Proof
     from survivor.supervisor.console import Console
     from survivor.supervisor.run import check_script
@@ -64,15 +63,12 @@ def command(script_and_args: tuple[str, ...], **options: Any) -> None:
     check_script(script_and_args[0])
     if not options["proof"].absolute().parent.is_dir():
         raise click.UsageError(f"there is no folder {options['proof'].absolute().parent} for --proof")
-    threads = options["threads"]
-    if threads is None and options["jobs"] > 1:
-        threads = max(1, len(os.sched_getaffinity(0)) // options["jobs"])
     more = ["--allow-partial"] if options["allow_partial"] else []
     target = Target(
         words=script_and_args,
         folder=Path.cwd(),
         seed=options["seed"],
-        threads=threads,
+        threads=options["threads"] or threads_side_by_side(options["jobs"]),
         steps=options["steps"],
         run_options=(*more, *(word for name in options["ignore"] for word in ("--ignore", name))),
     )
@@ -91,4 +87,6 @@ def command(script_and_args: tuple[str, ...], **options: Any) -> None:
     if report.is_exact:
         write_proof(options["proof"], report, target, settings)
         click.echo(f"  {options['proof']} says so")
+    elif options["proof"].exists():
+        click.echo(f"  {options['proof']} is of an earlier run, and says nothing of this one")
     sys.exit(report.exit_code)

@@ -20,6 +20,7 @@ class Hint:
         text: what happens, and what to do.
         paths: parts of a path in the state, or of a suspect's, that make it likely.
         stages: stages of divergence that it fits; all, if empty.
+        needs_gpu: without a GPU it can't be the cause.
     """
 
     key: str
@@ -28,6 +29,7 @@ class Hint:
     resumed: bool = False
     paths: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
+    needs_gpu: bool = False
 
 
 #: In the order in which they are considered: the specific before the general.
@@ -46,12 +48,13 @@ CATALOGUE = (
     Hint("unsorted-listing", "a folder's listing comes in no promised order: use sorted(…)", True, True),
     Hint("threads", "threads finish in another order each time: collect their results in the order of the tasks",
          True, True),
-    Hint("numpy-in-dataset", "loader workers draw from NumPy's generator, which nothing seeds in them: seed it in "
-         "worker_init_fn from torch.initial_seed()", itself=True),
+    Hint("numpy-in-dataset", "a data set draws from NumPy's generator, which torch.manual_seed() does not seed: call "
+         "np.random.seed(…) too, or draw from torch's", itself=True),
     Hint("cudnn-benchmark", "cudnn.benchmark picks kernels by their time: set torch.backends.cudnn.benchmark = False",
-         True, True),
-    Hint("atomic-adds", "on a GPU these sums are added in any order: torch.use_deterministic_algorithms(True) finds "
-         "another way or says so", True, True, stages=("loss", "step")),
+         True, True, stages=("loss", "step"), needs_gpu=True),
+    Hint("atomic-adds", "these sums are added in any order (on a GPU; with more than one thread on a CPU too, where "
+         "index_put_ adds): torch.use_deterministic_algorithms(True) finds another way or says so", True, True,
+         stages=("loss", "step")),
     Hint("clock", "the clock decides what is computed: decide by steps", True, True),
     Hint("nothing-seeded", "nothing is seeded: call torch.manual_seed(…), random.seed(…) and np.random.seed(…) first, "
          "or verify with --seed 0, which seeds them for you", itself=True),
@@ -62,7 +65,7 @@ CATALOGUE = (
     Hint("queue", "the contents of a SimpleQueue are not carried: use queue.Queue or collections.deque", resumed=True),
     Hint("weak-dictionary", "what a weak dictionary holds is not carried: use a dict", resumed=True),
     Hint("shared-memory", "memory that processes share is not carried: keep the value in an object too", resumed=True),
-    Hint("environment", "os.environ belongs to one process: keep the value in a variable", resumed=True),
+    Hint("environment", "what os.putenv() sets is not carried: set it in os.environ, which is", resumed=True),
     Hint("exit-handler", "what was registered with atexit while training is not registered in a resumed process: "
          "register it before the loop", resumed=True, stages=("output", "files")),
     Hint("global-hook", "a hook for all modules or optimizers belongs to one process: register it before the loop, or "
@@ -98,7 +101,9 @@ CATALOGUE = (
 )
 
 
-def find(divergence: Divergence, findings: Sequence[Finding], *, itself: bool) -> tuple[str, Finding | None]:
+def find(
+    divergence: Divergence, findings: Sequence[Finding], *, itself: bool, has_gpu: bool = False
+) -> tuple[str, Finding | None]:
     """The likeliest cause in words, and the place in the source that points to it."""
     first: dict[str, Finding] = {}
     for finding in findings:
@@ -109,6 +114,7 @@ def find(divergence: Divergence, findings: Sequence[Finding], *, itself: bool) -
         if hint.key in first
         and (hint.itself if itself else hint.resumed)
         and (not hint.stages or divergence.stage in hint.stages)
+        and (has_gpu or not hint.needs_gpu)
     ]
     paths = [leaf.path for leaf in divergence.leaves] + divergence.suspects
     told = [hint for hint in fitting if any(part in path for part in hint.paths for path in paths)]

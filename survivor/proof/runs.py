@@ -296,6 +296,11 @@ class Runner:
             _end_group(pid)
 
 
+def threads_side_by_side(jobs: int) -> int | None:
+    """The threads of each of so many runs at once, its share of the cores; as they are, for one at a time."""
+    return max(1, len(os.sched_getaffinity(0)) // jobs) if jobs > 1 else None
+
+
 def live_plan(target: Target, scratch: Path, every: int) -> dict[str, str]:
     """Environment variables with which a job's own training process notes what it does around its checkpoints."""
     script = target.folder / target.words[0]

@@ -31,6 +31,7 @@ _GLOBAL_HOOKS = (
     "register_module_full_backward_pre_hook register_optimizer_step_pre_hook register_optimizer_step_post_hook"
 ).split()
 _RANDOM = ("nn.", "torch.nn.", "torch.rand", "np.random.", "numpy.random.", "random.")
+_NUMPY_DRAWS = ("np.random.", "numpy.random.")
 #: Names that are found wherever they are called.
 _CALLS = {
     **dict.fromkeys(_ENTROPY, "entropy"),
@@ -42,7 +43,6 @@ _CALLS = {
     "getcontext": "process-flag",
     "MemoryHandler": "log-handler",
     "QueueHandler": "log-handler",
-    "set_num_threads": "thread-count",
     "getpid": "process-number",
     "Thread": "threads",
     "ThreadPoolExecutor": "threads",
@@ -139,6 +139,10 @@ class _Scan:
             if not _is_in(folder, getattr(node, "module", None) or alias.name)
         }
 
+        seeds = {f"{each}seed" for each in _NUMPY_DRAWS}
+        calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+        self._seeds_numpy = any(ast.unparse(node.func) in seeds for node in calls)
+
     def findings(self) -> Iterator[tuple[str, ast.AST]]:
         """Key and node of each."""
         seeded = False
@@ -184,6 +188,8 @@ class _Scan:
             yield "clock", node
         if name in _CALLS:
             yield _CALLS[name], node
+        if name == "set_num_threads" and not all(isinstance(each, ast.Constant) for each in node.args):
+            yield "thread-count", node
         if module in _MODULES_CALLED:
             yield _MODULES_CALLED[module], node
         if isinstance(node.func, ast.Name) and name in ("hash", "id"):
@@ -216,8 +222,6 @@ class _Scan:
             text = ast.unparse(target)
             if text.endswith("cudnn.benchmark"):
                 yield "cudnn-benchmark", node
-            elif text.startswith("os.environ["):
-                yield "environment", node
             elif isinstance(target, ast.Attribute) and _first(target) in self._imported:
                 constant = isinstance(node.value, ast.Constant) and not self._comes_again(node)
                 if not constant:  # one that is set before the loop is set again by a resumed process
@@ -239,13 +243,16 @@ class _Scan:
         for function in node.body:
             if isinstance(function, ast.FunctionDef) and function.name == "__del__":
                 yield "finalizer", function
+        if any(_last(base).endswith("Handler") for base in node.bases):
+            yield "log-handler", node
         if not any("Dataset" in ast.unparse(base) for base in node.bases):
             return
         for function in node.body:
             if not isinstance(function, ast.FunctionDef) or function.name not in ("__getitem__", "__iter__"):
                 continue
             for each in ast.walk(function):
-                if isinstance(each, ast.Call) and ast.unparse(each.func).startswith(("np.random.", "numpy.random.")):
+                draws = isinstance(each, ast.Call) and ast.unparse(each.func).startswith(_NUMPY_DRAWS)
+                if draws and not self._seeds_numpy:
                     yield "numpy-in-dataset", each
                 if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]).startswith("self."):
                     yield "dataset-cache", each

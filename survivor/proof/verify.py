@@ -21,6 +21,7 @@ from survivor.proof.report import Report, Row
 from survivor.proof.runs import Asked, Job, Kill, Runner, Session, Target
 from survivor.proof.trace import Mark, State
 from survivor.proof.workplace import Workplace
+from survivor.supervisor.environment import has_gpu
 
 DEFAULT_KILLS = 6
 _NOTHING_PROVED = (
@@ -221,7 +222,7 @@ class Proof:
 
     def _hint(self, different: Divergence, *, itself: bool) -> None:
         findings = sources.scan(*self._target.sources)
-        self._report.hint, finding = hints.find(different, findings, itself=itself)
+        self._report.hint, finding = hints.find(different, findings, itself=itself, has_gpu=has_gpu())
         if finding is None and different.stage == "crash":
             self._report.hint = ""  # the error tells by itself
         if finding is not None and finding.key != "nothing-seeded":

@@ -94,6 +94,11 @@ def enum_name(cls: type) -> str:
     return hidden if find_class(hidden) is cls else class_name(cls)
 
 
+def attributes_of_member(member: enum.Enum) -> dict[str, Any]:
+    """What a named constant holds beside its name and its value."""
+    return {name: item for name, item in vars(member).items() if not (name.startswith("_") and name.endswith("_"))}
+
+
 def _is_library(cls: type) -> bool:
     """Whether a class is a library's, and does nothing when an instance of it goes."""
     if any("__del__" in vars(base) for base in cls.__mro__):

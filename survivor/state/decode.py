@@ -342,7 +342,12 @@ class Decoder(BulkDecoder):
         members = getattr(cls, "__members__", {}) if cls is not None and classes.is_enum(cls) else {}
         if node[2] not in members:
             raise FormatError(f"the checkpoint names an enum member that does not exist: {node[1]} {node[2]}")
-        return members[node[2]]
+        member = members[node[2]]
+        self._values[number] = member
+        if len(node) > 3 and self.scope.owns_class(type(member)):
+            for name, value in self._mapping(node[3]).items():
+                setattr(member, name, value)
+        return member
 
     def _make_plain(self, number: int, node: list[Any], live: Any) -> Any:
         same = live is not MISSING and classes.plain_part(live) == node[2]

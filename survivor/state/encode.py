@@ -11,6 +11,7 @@ objects set from outside are lost).
 
 from __future__ import annotations
 
+import builtins
 import collections
 import enum
 import random
@@ -279,9 +280,17 @@ class Encoder(BulkEncoder):
         return ["bytearray", atoms.encode_atom(bytes(value))]
 
     def _enum(self, value: Any, number: int) -> Any:
-        """``["enum", class, name]``; a combination of flags has its number in the place of a name."""
-        combined = isinstance(value, enum.Flag) and value.name not in type(value).__members__
-        return ["enum", classes.enum_name(type(value)), value.value if combined else value.name]
+        """``["enum", class, name]``; a combination of flags has its number in the place of a name.
+
+        A member of a user's class with attributes of its own has them behind its name.
+        """
+        kind = type(value)
+        combined = isinstance(value, enum.Flag) and value.name not in kind.__members__
+        node = ["enum", classes.enum_name(kind), value.value if combined else value.name]
+        if not combined and issubclass(kind, enum.Enum) and self.scope.owns_class(kind):
+            own = classes.attributes_of_member(value)
+            node += [self._attributes(own, number)] if own else []
+        return node
 
     def _plain_like(self, value: Any, number: int) -> Any:
         """``["plain", class, value, attributes]``: a number or string of a class of its own."""
@@ -313,6 +322,8 @@ class Encoder(BulkEncoder):
 
     def _dict(self, value: dict[Any, Any], number: int) -> Any:
         """``["dict", class or null, [[key, value], …], attributes, default_factory, is its own __dict__]``."""
+        if value is vars(builtins):  # in a namespace that exec() was given
+            return self._remade(value, number)
         own = None if type(value) is dict else class_name(type(value))
         base: Any = collections.OrderedDict if isinstance(value, collections.OrderedDict) else dict
         items = list(base.items(value))  # a subclass may have changed what its own methods give

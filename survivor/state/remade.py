@@ -47,6 +47,9 @@ def is_hidden(value: Any) -> bool:
         return any(word in kind.__name__ for word in _CV2_STATE)
     if root == "pyarrow":
         return any(word in kind.__name__ for word in _STREAMS)
+    if root == "asyncio" and hasattr(value, "run_until_complete"):
+        asyncio = sys.modules["asyncio"]
+        return bool(asyncio.all_tasks(value) - {asyncio.current_task(value)})
     if root == "asyncio":
         return kind.__name__.endswith("Queue") and not value.empty()
     # rows that were asked for, and perhaps not yet taken

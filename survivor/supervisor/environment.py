@@ -72,6 +72,11 @@ def fingerprint() -> dict[str, str]:
     return {key: value for key, value in entries.items() if value}
 
 
+def has_gpu() -> bool:
+    """Whether there is one whose kernels torch may run."""
+    return bool(_gpus()) or Path("/dev/kfd").exists() or Path("/dev/nvidiactl").exists()
+
+
 def differences(before: dict[str, str], now: dict[str, str]) -> list[Difference]:
     """Where two fingerprints differ: what will change the bits first, what is harmless last."""
     keys = list(dict.fromkeys([*before, *now]))

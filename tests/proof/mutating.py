@@ -13,6 +13,8 @@ from survivor.proof.verify import Check
 
 HERE = Path(__file__).parent
 MUTANTS = HERE / "mutants"
+#: What only a script that seeds nothing and follows the order of sets can show.
+OF_UNSEEDED = ("hash_seed", "first_seeds")
 
 
 class Bench:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from mutating import MUTANTS, Bench
+from mutating import MUTANTS, OF_UNSEEDED, Bench
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -27,10 +27,6 @@ def unseeded():
     made = Bench.of("unseeded", seed=3)
     yield made
     made.scratch.cleanup()
-
-
-#: What only a script that seeds nothing and follows the order of sets can show.
-OF_UNSEEDED = ("hash_seed", "first_seeds")
 
 
 def names():

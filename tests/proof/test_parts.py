@@ -127,12 +127,13 @@ LINES = {
     "past = queue.SimpleQueue()": "queue",
     "seen = weakref.WeakKeyDictionary()": "weak-dictionary",
     "n = shared_memory.SharedMemory('n')": "shared-memory",
-    "os.environ['N'] = '1'": "environment",
+    "os.putenv('N', '1')": "environment",
     "import torch\nfor i in range(3): torch.n = 1": "library-attribute",
     "for i in range(3):\n    atexit.register(print)": "exit-handler",
     "nn.modules.module.register_module_forward_hook(f)": "global-hook",
     "loop = asyncio.new_event_loop()": "event-loop",
     "log = logging.handlers.MemoryHandler(9)": "log-handler",
+    "class Count(logging.Handler): pass": "log-handler",
     "for i in range(3): signal.signal(signal.SIGUSR2, f)": "signal-handler",
     "fd = os.open('a', os.O_RDONLY)": "descriptor",
     "class A:\n    def __del__(self): pass": "finalizer",
@@ -163,6 +164,29 @@ def test_the_scan_finds_what_the_catalogue_speaks_of(line, key, tmp_path):
 
 def test_every_entry_of_the_catalogue_can_be_found():
     assert {hint.key for hint in hints.CATALOGUE} == set(LINES.values())
+
+
+def test_cudnn_is_not_blamed_where_there_is_no_gpu(tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text("seed(0)\ntorch.backends.cudnn.benchmark = True\nbegin = time.time()\n")
+    found = sources.scan(tmp_path, script)
+    assert "clock" in hints.find(Divergence("loss"), found, itself=True)[0]
+    assert "cudnn.benchmark" in hints.find(Divergence("loss"), found, itself=True, has_gpu=True)[0]
+    assert "cudnn" not in hints.find(Divergence("output"), found, itself=True, has_gpu=True)[0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "torch.set_num_threads(2)",
+        "os.environ['N'] = '1'",
+        "np.random.seed(0)\nclass D(Dataset):\n    def __getitem__(self, i):\n        return np.random.rand()",
+    ],
+)
+def test_what_does_no_harm_is_no_finding(line, tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text(f"torch.manual_seed(0)\n{line}\n")
+    assert not sources.scan(tmp_path, script)
 
 
 def test_a_sorted_listing_and_a_seeded_generator_are_no_findings(tmp_path):

@@ -4,6 +4,11 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+from survivor import testing
+from survivor.errors import UsageError
+
 TESTS = '''
 import torch
 from torch import nn
@@ -57,3 +62,21 @@ def test_the_fixture_passes_what_resumes_exactly_and_reports_what_does_not(tmp_p
     assert "train_without_the_average: does NOT resume exactly" in done.stdout
     assert "average" in done.stdout
     assert "survivor.ignore() leaves this object to re-execution" in done.stdout
+
+
+def nothing():
+    pass
+
+
+@pytest.mark.parametrize(
+    ("train", "options", "words"),
+    [
+        (nothing, {"signals": ["stop"]}, "'stop' is none of term, kill"),
+        (nothing, {"args": ["3"]}, "functools.partial"),
+        ("no.py", {}, "no script"),
+    ],
+)
+def test_a_wrong_argument_is_told_at_once(train, options, words):
+    with pytest.raises(UsageError) as caught:
+        testing.verify(train, **options)
+    assert words in f"{caught.value} {caught.value.advice}"

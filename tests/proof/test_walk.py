@@ -1,6 +1,7 @@
 """The walk over a script's state sees what changes, and gives the same paths in another process."""
 
 import collections
+import enum
 import functools
 import queue
 import random
@@ -27,6 +28,10 @@ class Holder:
 
 class Slotted:
     __slots__ = ("count",)
+
+
+class Kind(enum.Enum):
+    GOOD = 1
 
 
 def counter():
@@ -74,6 +79,7 @@ CHANGES = {
     "a deque": (lambda: collections.deque([1]), lambda v: v.append(2), "value"),
     "an attribute": (lambda: Holder(n=1), lambda v: setattr(v, "n", 2), ".n"),
     "a slot": (slotted, lambda v: setattr(v, "count", 2), ".count"),
+    "an attribute of a named constant": (lambda: Kind.GOOD, lambda v: setattr(v, "count", 2), ".count"),
     "a closure": (counter, lambda v: v(), ".<count>"),
     "a weight": (module, lambda v: poke(v[0].weight), "value[0].weight"),
     "a buffer": (module, lambda v: poke(v[1].running_mean), "value[1].running_mean"),
@@ -114,6 +120,12 @@ def test_one_bit_of_a_tensor_is_seen():
 
 def test_negative_zero_is_another_value():
     assert leaves(value=torch.tensor([0.0])).leaves != leaves(value=torch.tensor([-0.0])).leaves
+
+
+def test_of_a_namespace_python_s_own_names_are_no_state():
+    space = {"n": 1}
+    exec("", space)
+    assert set(leaves(value=space).leaves) == set(leaves(value={"n": 1}).leaves)
 
 
 def test_a_queue_is_soft():

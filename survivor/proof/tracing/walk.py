@@ -150,8 +150,12 @@ class Walker:
             self._tensor(path, value, soft, weight)
         elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
             self._bulk(path, value, value.nbytes, weight, soft)
-        elif isinstance(value, (np.generic, enum.Enum)) or kind in (torch.dtype, torch.device, torch.Size):
+        elif isinstance(value, np.generic) or kind in (torch.dtype, torch.device, torch.Size):
             self._plain(path, value, soft)
+        elif isinstance(value, enum.Enum):
+            self._plain(path, value, soft)
+            own = [(n, v) for n, v in sorted(vars(value).items()) if not (n.startswith("_") and n.endswith("_"))]
+            self._pairs([(f"{path}.{n}", v) for n, v in own if self._counts(v)], soft)
         elif (state := generator_state(value)) is not None:
             self._plain(path, state, soft)
         elif isinstance(value, torch.nn.Module):
@@ -237,6 +241,8 @@ class Walker:
         self._pairs([(f"{path}[{i}]", items[i]) for i in picked], soft)
 
     def _dict(self, path: str, value: dict[Any, Any], soft: bool) -> None:
+        if "__builtins__" in value:  # of a namespace that exec() was given: Python's own
+            value = {key: item for key, item in value.items() if key != "__builtins__"}
         labels = _unique([key_label(key) for key in value])
         values = list(dict.values(value))
         if all_atoms(values) and len(values) > 64:

@@ -1,0 +1,20 @@
+"""A counter lies in an array."""
+
+import numpy as np
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+cells = np.zeros(2, np.int64)
+
+x, y = torch.randn(24, 3), torch.randn(24, 1)
+model = nn.Linear(3, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+for step in range(12):
+    count = int(cells[0])
+    loss = nn.functional.mse_loss(model(x) / (1 + count / 10), y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    cells[0] = count + 1
+    print(step, loss.item())
