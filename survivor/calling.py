@@ -5,6 +5,8 @@ The pickle travels in an unnamed memory file between two processes of one user, 
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
 import functools
 import inspect
 import io
@@ -115,7 +117,7 @@ def _unfit(obj: Any) -> str:
 
 
 def words(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
-    """The arguments for people, and for telling one call from another: those of a partial and a closure too.
+    """The arguments for people, and for telling one call from another: those of a partial and a closure too, and settings.
 
     Addresses say nothing. What an object shows no more of is told by its plain attributes: a method of another object
     is another call. Weights are not looked at: those of an unseeded model differ in each new kernel, and a continued
@@ -127,7 +129,7 @@ def words(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str,
         inner = inner.func
     if isinstance(inner, types.MethodType):
         args, inner = (inner.__self__, *args), inner.__func__
-    named = {**_enclosed(inner), **kwargs}
+    named = {**_settings_read(inner), **_enclosed(inner), **kwargs}
     found = [_described(value) for value in args] + [f"{name}={_described(value)}" for name, value in named.items()]
     return [word[:1000] for word in found]
 
@@ -144,6 +146,35 @@ def _enclosed(function: Any) -> dict[str, Any]:
         if not callable(value) and not isinstance(value, types.ModuleType):
             found[name] = value
     return found
+
+
+def _settings_read(function: Any) -> dict[str, Any]:
+    """Plain globals that a function reads, or a function of its module that it calls: what a notebook's cells set.
+
+    Not lists, which scripts grow as they go on.
+    """
+    found, seen, waiting = {}, set(), [inspect.unwrap(function)]
+    while waiting:
+        target = waiting.pop()
+        if not isinstance(target, types.FunctionType) or target in seen:
+            continue
+        seen.add(target)
+        for name, value in inspect.getclosurevars(target).globals.items():
+            if isinstance(value, types.FunctionType) and value.__module__ == target.__module__:
+                waiting.append(value)
+            elif not name.startswith("__") and _is_setting(value):
+                found[name] = value
+    return dict(sorted(found.items()))
+
+
+def _is_setting(value: Any) -> bool:
+    if isinstance(value, (argparse.Namespace, types.SimpleNamespace)) or dataclasses.is_dataclass(type(value)):
+        value = getattr(value, "__dict__", value)  # one with slots is no dict, and no setting
+    if isinstance(value, dict):
+        return all(type(key) is str and _is_setting(item) for key, item in value.items())
+    if isinstance(value, tuple):
+        return all(map(_is_setting, value))
+    return value is None or type(value) in (bool, int, float, str)
 
 
 def _described(value: Any, depth: int = _DEPTH) -> str:

@@ -218,8 +218,12 @@ def test_methods_partials_and_functions_of_modules_are_called_too(work):
         ("import functools\ndef train(a, k): return k\n"
          "make = lambda k: functools.partial(survivable(functools.partial(train, k=k)), 7)", "k=2"),
         ("def make(k):\n    @survivable\n    def train(): return k\n    return train", "k=2"),
+        ("LR = 0\nCFG = {'k': 0}\ndef scaled(): return LR * CFG['k']\n@survivable\ndef train(): return scaled()\n"
+         "def make(k):\n    global LR\n    LR, CFG['k'] = k, 1\n    return train", "LR=2"),
+        ("import argparse\nargs = argparse.Namespace(k=0)\n@survivable\ndef train(): return args.k\n"
+         "def make(k):\n    args.k = k\n    return train", "k=2"),
     ],
-    ids=["method", "bound-method", "partial", "closure"],
+    ids=["method", "bound-method", "partial", "closure", "globals", "configuration"],
 )
 def test_a_call_that_differs_in_what_its_function_holds_is_another_call(work, text, told):
     script = work.write(HEAD + text + "\nprint(make(1)(), make(1)(), flush=True)\nmake(2)()\n")
