@@ -94,7 +94,7 @@ def test_a_finished_call_gives_its_value_again(work):
         "    for i in steps(9):\n"
         "        print(i, flush=True)\n"
         "    return 'value'\n"
-        "print(train())\n"
+        "print(train(), flush=True)\n"
         "print(train())\n"
     )
     done = work.python(script)

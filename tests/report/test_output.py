@@ -212,8 +212,11 @@ def test_a_long_log_is_whole_after_a_restart_out_of_memory_and_after_a_kill_of_a
 
 
 def test_what_a_closed_pipe_raises_shows_the_script_s_lines_only(work):
-    script = work.write("import os\nfor i in steps(2): pass\nr, w = os.pipe(); os.close(r); os.dup2(w, 1)\nprint('x', flush=True)\n")
-    code, _, err = work.run(script)
+    script = work.write(
+        "import os\nfor i in steps(2): pass\nr, w = os.pipe(); os.close(r); os.dup2(w, 1)\nprint('x', flush=True)\n"
+    )
+    # unbuffered, since Python would try once more at its end
+    code, _, err = work.run(script, env={"PYTHONUNBUFFERED": "1"})
     assert code == 1 and "BrokenPipeError" in err and "output.py" not in err
 
 
