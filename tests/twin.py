@@ -211,8 +211,9 @@ class Twin:
         session = self.place.job.sessions[-1]
         self._want(self.check.end(session, self.plain.files, cut=False), session)
         logged = self.place.log()
-        if not (logged.ended and logged.data == self.plain.out.encode()):
-            text = logged.data.decode(errors="replace")
+        data = b"".join(logged.parts)
+        if not (logged.ended and data == self.plain.out.encode()):
+            text = data.decode(errors="replace")
             self._fail(f"the job's transcript differs:\n{text[-3000:]}", session)
 
     def _want(self, different, session):
