@@ -117,7 +117,7 @@ def _unfit(obj: Any) -> str:
 
 
 def words(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
-    """The arguments for people, and for telling one call from another: those of a partial and a closure too, and settings.
+    """The arguments for people, and for telling one call from another: those of a partial, a closure, settings.
 
     Addresses say nothing. What an object shows no more of is told by its plain attributes: a method of another object
     is another call. Weights are not looked at: those of an unseeded model differ in each new kernel, and a continued
