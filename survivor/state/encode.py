@@ -45,6 +45,7 @@ from survivor.state import (
 from survivor.state.encode_bulk import BulkEncoder
 from survivor.state.memory import Constants, Memory
 from survivor.state.scope import (
+    WEAK,
     Scope,
     attributes_of,
     class_name,
@@ -175,6 +176,7 @@ class Encoder(BulkEncoder):
             (caches.KIND, self._cache),
             (type, self._class),
             (types.ModuleType, self._remade),
+            (WEAK, self._weak),
             (functions.KINDS, self._function),
             (types.CellType, self._cell),
             (types.GeneratorType, self._generator),
@@ -213,6 +215,10 @@ class Encoder(BulkEncoder):
             return ["opaque", class_name(type(value))]
         self.left[number] = value
         return ["remade", type(value).__name__, remade.mark(value, self.scope)]
+
+    def _weak(self, value: Any, number: int) -> Any:
+        """As `_remade`, but looked at as a class's attribute too: training puts instances into a registry there."""
+        return self._remade(value, number)
 
     def _note_class(self, kind: type, number: int) -> None:
         """Remember a class of the user's that a resumed run can find only where its set-up has made it."""

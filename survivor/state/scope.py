@@ -66,7 +66,8 @@ _REMADE_PREFIXES = (
 )
 #: What is held here belongs to other processes or threads as well.
 _AT_WORK_MODULES = frozenset({"multiprocessing.queues", "multiprocessing.managers", "concurrent.futures._base"})
-_WEAK = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet)
+#: Who is in these depends on who else is alive.
+WEAK = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet)
 #: Plain holders of attributes, wherever they are defined.
 _WALKED_TYPES = (argparse.Namespace, types.SimpleNamespace)
 _REMADE_TYPES: tuple[type, ...] = (
@@ -212,8 +213,8 @@ def is_at_work(value: Any, scope: Scope) -> bool:  # noqa: PLR0911  # one return
     Another process or a thread of the user's code goes on by itself, and what it has done can't be read: an
     environment that is stepped through a pipe, a thread that fetches ahead.
     """
-    if isinstance(value, _WEAK):
-        return len(value) > 0  # who is in it depends on who else is alive
+    if isinstance(value, WEAK):
+        return len(value) > 0
     if isinstance(value, threading.Thread):
         target = inspect.unwrap(getattr(value, "_target", None) or _nothing)
         code = getattr(getattr(target, "__func__", target), "__code__", None)

@@ -55,6 +55,7 @@ FAULTS = [
     Fault("environment", "differs", "loss", SHOWN, "", "os.environ", slow=False),
     Fault("library_attribute", "differs", "loss", SHOWN, "", "an attribute of an installed module"),
     Fault("weak_dictionary", "refused", "refused", 0, "counts (weakref.WeakKeyDictionary", ""),
+    Fault("weak_set", "refused", "refused", 0, "alive (_weakrefset.WeakSet", ""),
     Fault("flush_denormal", "differs", "loss", SHOWN, "", "a flag of the process"),
     Fault("appended_file", "differs", "step", SHOWN, "optimizer.param_groups[0]['lr']", "appended to"),
     Fault("database", "differs", "step", SHOWN, "optimizer.param_groups[0]['lr']", "a database"),
