@@ -153,17 +153,12 @@ def _settings_read(function: Any) -> dict[str, Any]:
 
     Not lists, which scripts grow as they go on.
     """
-    found, seen, waiting = {}, set(), [inspect.unwrap(function)]
-    while waiting:
-        target = waiting.pop()
-        if not isinstance(target, types.FunctionType) or target in seen:
-            continue
-        seen.add(target)
-        for name, value in inspect.getclosurevars(target).globals.items():
-            if isinstance(value, types.FunctionType) and value.__module__ == target.__module__:
-                waiting.append(value)
-            elif not name.startswith("__") and _is_setting(value):
-                found[name] = value
+    found = {
+        name: value
+        for _, read in _read_by(function)
+        for name, value in read.globals.items()
+        if not name.startswith("__") and _is_setting(value)
+    }
     return dict(sorted(found.items()))
 
 
@@ -216,22 +211,32 @@ def _parts(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iter
     except (TypeError, ValueError):
         yield from ((f"argument {number}", value) for number, value in enumerate(args, start=1))
     seen: set[int] = set()
-    waiting = [function]
-    while waiting:
-        target = inspect.unwrap(getattr(waiting.pop(), "__func__", function))
-        if not isinstance(target, types.FunctionType) or id(target) in seen:
-            continue
-        seen.add(id(target))
-        try:
-            found = inspect.getclosurevars(target)
-        except (TypeError, ValueError):
-            continue
-        for name, value in {**found.globals, **found.nonlocals}.items():
-            if isinstance(value, types.FunctionType) and value.__module__ == target.__module__:
-                waiting.append(value)
-            elif id(value) not in seen and not isinstance(value, types.ModuleType):
+    for module, read in _read_by(function):
+        for name, value in {**read.globals, **read.nonlocals}.items():
+            if id(value) not in seen and not isinstance(value, types.ModuleType) and not _is_of(module, value):
                 seen.add(id(value))
                 yield f"variable {name!r}", value
+
+
+def _read_by(function: Any) -> Iterator[tuple[str, inspect.ClosureVars]]:
+    """Module and variables read, of a function and of the functions of its module that it calls."""
+    seen, waiting = set(), [function]
+    while waiting:
+        value = waiting.pop()
+        target = inspect.unwrap(getattr(value, "__func__", value))
+        if not isinstance(target, types.FunctionType) or target in seen:
+            continue
+        seen.add(target)
+        try:
+            read = inspect.getclosurevars(target)
+        except (TypeError, ValueError):  # a variable of its closure is not bound yet
+            continue
+        yield target.__module__, read
+        waiting += [each for each in {**read.globals, **read.nonlocals}.values() if _is_of(target.__module__, each)]
+
+
+def _is_of(module: str, value: Any) -> bool:
+    return isinstance(value, types.FunctionType) and value.__module__ == module
 
 
 def _why_not(value: Any) -> str:

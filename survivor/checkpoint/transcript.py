@@ -27,15 +27,18 @@ PREFIX = "output/"
 
 def cut(data: memoryview) -> tuple[dict[str, Any], dict[str, Blob]]:
     """What a document says of the output, and the blobs that hold it."""
-    blobs: dict[str, Blob] = {}
-    start = 0
-    for size in (*PIECE_BYTES, 1):
-        while start < len(data) and (start + size <= len(data)):
-            piece = data[start : start + size] if size > 1 else data[start:]
-            name = f"{PREFIX}{len(blobs)}"
-            blobs[name] = Blob(name=name, dtype="U8", shape=(len(piece),), data=piece)
-            start += len(piece)
-    return {"size": len(data), "pieces": len(blobs)}, blobs
+    found, rest = [], data
+    for size in PIECE_BYTES:
+        while len(rest) >= size:
+            found.append(rest[:size])
+            rest = rest[size:]
+    found += [rest] if rest else []
+    names = [f"{PREFIX}{number}" for number in range(len(found))]
+    blobs = {
+        name: Blob(name=name, dtype="U8", shape=(len(piece),), data=piece)
+        for name, piece in zip(names, found, strict=True)
+    }
+    return {"size": len(data), "pieces": len(found)}, blobs
 
 
 def joined_by(snapshot: Snapshot, fd: int) -> Snapshot:
